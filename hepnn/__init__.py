@@ -1,0 +1,54 @@
+"""hepnn: tag jets from ROOT files with convolutional and recurrent networks.
+
+This page is the table of contents. What it names is imported when it is first used, so that ``import hepnn``, reading
+files and ``hepnn --help`` never load TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hepnn.baseline import BoostedTrees as BoostedTrees
+    from hepnn.errors import HepnnError as HepnnError
+    from hepnn.evaluation import evaluate as evaluate
+    from hepnn.generators import generate_quark_gluon as generate_quark_gluon
+    from hepnn.generators import generate_toy as generate_toy
+    from hepnn.generators import toy_jets as toy_jets
+    from hepnn.readers import iterate_jets as iterate_jets
+    from hepnn.readers import read_jets as read_jets
+    from hepnn.schema import Schema as Schema
+    from hepnn.schema import load_schema as load_schema
+    from hepnn.tagger import Tagger as Tagger
+    from hepnn.writers import write_scores as write_scores
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BoostedTrees": "hepnn.baseline",
+    "HepnnError": "hepnn.errors",
+    "Schema": "hepnn.schema",
+    "Tagger": "hepnn.tagger",
+    "evaluate": "hepnn.evaluation",
+    "generate_quark_gluon": "hepnn.generators",
+    "generate_toy": "hepnn.generators",
+    "iterate_jets": "hepnn.readers",
+    "load_schema": "hepnn.schema",
+    "read_jets": "hepnn.readers",
+    "toy_jets": "hepnn.generators",
+    "write_scores": "hepnn.writers",
+}
+"""Every public name, and the module it lives in."""
+
+__all__ = list(_HOMES)  # noqa: PLE0604  # literal strings, by way of the dict
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hepnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

@@ -1,0 +1,108 @@
+"""The baseline: boosted trees on jet observables, what a network has to beat.
+
+`BoostedTrees` takes jets like `hepnn.Tagger` does, so the two stand side by side in any script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from hepnn import defaults
+from hepnn.errors import TaggerError
+from hepnn.features import JET_FEATURES, Feature, evaluate_features, resolve_features
+from hepnn.jets import check_jets, labels_of
+
+__all__ = ["OBSERVABLES", "BoostedTrees"]
+
+OBSERVABLES = (
+    "n_particles",
+    "n_charged",
+    "particle_mass",
+    "girth",
+    "les_houches_angularity",
+    "pt_dispersion",
+    "leading_pt_fraction",
+    "jet_log_pt",
+    "jet_abs_eta",
+)
+"""Observables of Gallicchio and Schwartz 2013 (arXiv:1211.7038) and of the CMS quark–gluon tagger (JME-13-002)."""
+
+
+class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Tells the classes of jets apart with histogram-based gradient boosting, as in LightGBM (Ke et al., NeurIPS 2017).
+
+    Args:
+        observables: names in `hepnn.features.JET_FEATURES`, or functions ``(jets) -> (n_jets,)``.
+        max_iter: trees a class.
+        learning_rate: shrinkage of each tree.
+        seed: of the split that stops the boosting.
+    """
+
+    def __init__(
+        self,
+        observables: Iterable[str | Feature | Callable[..., Any]] = OBSERVABLES,
+        *,
+        max_iter: int = 300,
+        learning_rate: float = 0.05,
+        seed: int = defaults.SEED,
+    ) -> None:
+        self.observables = observables
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.seed = seed
+
+    def fit(self, jets: ak.Array, y: Any = None, sample_weight: Any = None) -> Self:
+        """Returns the trees, grown on these jets.
+
+        Args:
+            jets: (jet,) records that keep the contract of `hepnn.jets`.
+            y: (jet,) classes; ``jets.label`` if None.
+            sample_weight: (jet,) weights, or None.
+
+        Raises:
+            InputError: no labels.
+            FeatureError: an observable cannot be worked out.
+        """
+        labels = labels_of(jets, y)
+        trees = HistGradientBoostingClassifier(
+            max_iter=self.max_iter, learning_rate=self.learning_rate, early_stopping=True, random_state=self.seed
+        )
+        self.trees_ = trees.fit(self._columns(jets), labels, sample_weight=sample_weight)
+        self.classes_ = trees.classes_
+        return self
+
+    def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float64]:
+        """Returns the probability of each class, (jet, class), columns as in ``classes_``.
+
+        Raises:
+            TaggerError: not fitted.
+        """
+        if not hasattr(self, "trees_"):
+            raise TaggerError("these trees are not grown yet: call fit(jets).")
+        return np.asarray(self.trees_.predict_proba(self._columns(jets)))
+
+    def predict(self, jets: ak.Array) -> npt.NDArray[Any]:
+        """Returns the most probable class of each jet, (jet,)."""
+        best = self.predict_proba(jets).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def score(self, jets: ak.Array, y: Any = None, sample_weight: Any = None) -> float:
+        """Returns the share of jets whose most probable class is the true one."""
+        return float(np.average(self.predict(jets) == labels_of(jets, y), weights=sample_weight))
+
+    def _columns(self, jets: ak.Array) -> npt.NDArray[np.float32]:
+        features = resolve_features(self.observables, JET_FEATURES)
+        return evaluate_features(check_jets(jets), features, collection=None)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = False
+        return tags

@@ -1,0 +1,245 @@
+"""Particle clouds: jets as sequences of particle features, the tensors of recurrent and set networks.
+
+`ParticleCloud` says what the network sees: one `Collection` of particles, or several (particles, vertices, tracks),
+and features of the jet as a whole. `ParticleCloud.tensors` turns jets into ragged `Clouds`, which hold the real
+particles only; `Clouds.pad` makes of any of them the dense tensors that go into a network:
+
+- ``particles``: (jet, particle, feature) float32, padding on the right, filled with zeros;
+- ``particles_mask``: (jet, particle) bool, True for a real particle;
+- ``jet``: (jet, feature) float32, if there are jet features.
+
+The values are raw; scaling happens inside the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from hepnn import defaults
+from hepnn.errors import InputError
+from hepnn.features import JET_FEATURES, PARTICLE_FEATURES, Feature, evaluate_features, resolve_features
+from hepnn.jets import check_jets, collections_of
+
+__all__ = ["Clouds", "Collection", "ParticleCloud", "Sequences"]
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What the network sees of one list of records.
+
+    Attributes:
+        features: what is worked out for each record.
+        max_particles: only so many records are kept, those of highest pt.
+        order_by: the records' field that orders the sequence.
+        descending: whether the greatest comes first. With False the hardest comes last, next to the end of an LSTM.
+    """
+
+    features: tuple[Feature, ...]
+    max_particles: int = defaults.MAX_PARTICLES
+    order_by: str = "pt"
+    descending: bool = True
+
+    def __post_init__(self) -> None:
+        if self.max_particles < 1:
+            raise InputError(f"asked for at most {self.max_particles} particles a jet; it takes at least 1.")
+        if not self.features:
+            raise InputError("asked for a collection without features; name at least one.")
+
+
+class Sequences(NamedTuple):
+    """The records of one collection: all jets one after another.
+
+    Attributes:
+        values: (record, feature) float32.
+        lengths: (jet,) number of records of each jet.
+        n_truncated: how many jets lost records to the limit on their number.
+    """
+
+    values: Floats
+    lengths: Integers
+    n_truncated: int
+
+    @property
+    def starts(self) -> Integers:
+        """The row of ``values`` at which each jet begins, (jet,)."""
+        return np.cumsum(self.lengths) - self.lengths
+
+
+class Clouds:
+    """Jets as ragged tensors.
+
+    Attributes:
+        collections: sequences by name.
+        jet: (jet, feature) float32, or None.
+    """
+
+    def __init__(self, collections: Mapping[str, Sequences], jet: Floats | None) -> None:
+        self.collections = dict(collections)
+        self.jet = jet
+        self._starts = {name: sequences.starts for name, sequences in self.collections.items()}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.collections.values())).lengths)
+
+    def __getitem__(self, rows: Integers) -> Clouds:
+        """The clouds of the jets ``rows``, a copy."""
+        parts = {}
+        for name, sequences in self.collections.items():
+            lengths = sequences.lengths[rows]
+            within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+            values = sequences.values[np.repeat(self._starts[name][rows], lengths) + within]
+            parts[name] = Sequences(values, lengths, sequences.n_truncated)
+        return Clouds(parts, None if self.jet is None else self.jet[rows])
+
+    @property
+    def lengths(self) -> Integers:
+        """The length of each jet's longest sequence, (jet,)."""
+        return np.max([sequences.lengths for sequences in self.collections.values()], axis=0)
+
+    def pad(self, rows: npt.NDArray[Any] | slice = slice(None), *, length: int | None = None) -> dict[str, Any]:
+        """Returns the dense inputs of a network for the jets ``rows``.
+
+        Args:
+            rows: indices of jets, in any order.
+            length: particles a jet after padding; the longest of these jets if None. Longer sequences are not cut
+                but refused.
+
+        Raises:
+            InputError: a sequence is longer than ``length``.
+        """
+        inputs: dict[str, Any] = {}
+        for name, sequences in self.collections.items():
+            lengths = sequences.lengths[rows]
+            longest = int(lengths.max(initial=1))
+            width = longest if length is None else length
+            if longest > width:
+                raise InputError(f"asked for {width} slots a jet; found a jet with {longest} {name}.")
+            slots = np.arange(width)
+            mask = slots < lengths[:, None]
+            index = np.where(mask, self._starts[name][rows][:, None] + slots, 0)
+            if len(sequences.values):
+                values = sequences.values.take(index.ravel(), axis=0).reshape(*index.shape, -1)
+                values[~mask] = 0
+            else:
+                values = np.zeros((*index.shape, sequences.values.shape[1]), np.float32)
+            inputs[name] = values
+            inputs[f"{name}_mask"] = mask
+        if self.jet is not None:
+            inputs["jet"] = self.jet[rows]
+        return inputs
+
+
+@dataclass(frozen=True)
+class ParticleCloud:
+    """The representation of jets as sequences of particles.
+
+    Attributes:
+        collections: what is seen of each list of records, by the name of its field.
+        jet_features: what is seen of the jet as a whole.
+    """
+
+    collections: Mapping[str, Collection]
+    jet_features: tuple[Feature, ...] = field(default=())
+
+    def tensors(self, jets: ak.Array) -> Clouds:
+        """Returns ``jets`` as ragged tensors; row i is jet i.
+
+        Raises:
+            InputError: the jets do not keep the contract, or lack a collection.
+            FeatureError: a feature cannot be worked out or is not finite.
+        """
+        check_jets(jets)
+        missing = set(self.collections) - set(collections_of(jets))
+        if missing:
+            raise InputError(
+                f"asked for the collection {sorted(missing)[0]!r}; found only {', '.join(collections_of(jets))}. "
+                "Read the jets with a schema that maps it."
+            )
+        return Clouds(
+            {name: _sequences(jets, name, collection) for name, collection in self.collections.items()},
+            evaluate_features(jets, self.jet_features, collection=None) if self.jet_features else None,
+        )
+
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a description that JSON can hold; features go by name."""
+        return {
+            "collections": {
+                name: {
+                    "features": [feature.name for feature in collection.features],
+                    "max_particles": collection.max_particles,
+                    "order_by": collection.order_by,
+                    "descending": collection.descending,
+                }
+                for name, collection in self.collections.items()
+            },
+            "jet_features": [feature.name for feature in self.jet_features],
+        }
+
+    @classmethod
+    def from_dict(
+        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]]
+    ) -> ParticleCloud:
+        """Returns the representation that `to_dict` described.
+
+        Args:
+            description: what `to_dict` returned.
+            custom: the user's own features by name.
+
+        Raises:
+            FeatureError: a feature is neither built in nor among ``custom``.
+        """
+        return cls(
+            {
+                name: Collection(**{**options, "features": _by_name(options["features"], PARTICLE_FEATURES, custom)})
+                for name, options in description["collections"].items()
+            },
+            _by_name(description["jet_features"], JET_FEATURES, custom),
+        )
+
+
+def _by_name(
+    names: Sequence[str], known: dict[str, Feature], custom: Mapping[str, Callable[..., Any]]
+) -> tuple[Feature, ...]:
+    return resolve_features([custom.get(name, name) for name in names], known)
+
+
+def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:
+    records = jets[name]
+    counts = ak.to_numpy(ak.num(records))
+    n_truncated = int((counts > collection.max_particles).sum())
+    if not _falls(records, "pt"):
+        records = records[ak.argsort(records.pt, axis=1, ascending=False, stable=True)]
+    if n_truncated:
+        records = records[:, : collection.max_particles]
+    if collection.order_by != "pt":
+        if collection.order_by not in records.fields:
+            raise InputError(
+                f"asked to order {name} by {collection.order_by!r}; found only {', '.join(records.fields)}."
+            )
+        records = records[
+            ak.argsort(records[collection.order_by], axis=1, ascending=not collection.descending, stable=True)
+        ]
+    elif not collection.descending:
+        records = records[:, ::-1]
+    if records is not jets[name]:
+        jets = ak.with_field(jets, records, name)
+    return Sequences(
+        evaluate_features(jets, collection.features, collection=name),
+        np.minimum(counts, collection.max_particles),
+        n_truncated,
+    )
+
+
+def _falls(records: ak.Array, name: str) -> bool:
+    values = records[name]
+    return bool(ak.all(values[:, :-1] >= values[:, 1:], axis=None))

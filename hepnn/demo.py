@@ -1,0 +1,133 @@
+"""The demo: the whole way on the bundled jets, from a ROOT file to a trained, judged tagger and a file of scores.
+
+It does by Python calls what ``hepnn train``, ``evaluate`` and ``tag`` do, and stands boosted trees beside the network.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import hepnn
+from hepnn import defaults, evaluation, plots
+from hepnn.baseline import BoostedTrees
+from hepnn.errors import OutputError, SourceError
+from hepnn.evaluation import Evaluation
+from hepnn.progress import console, counting, epoch_lines
+from hepnn.readers import read_jets
+from hepnn.report import evaluation_table
+from hepnn.tagger import Tagger
+from hepnn.tagging import Tagged, tag
+
+__all__ = ["Demo", "bundled_jets", "run_demo"]
+
+TEST_FRACTION = 0.25
+EPOCHS = 10
+"""Enough for 12,000 training jets, and within three minutes on two cores."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        folder: where everything is.
+        results: evaluation on the held-out jets by name of the tagger.
+        tagged: the file of scores.
+        seconds: wall time.
+    """
+
+    folder: Path
+    results: dict[str, Evaluation]
+    tagged: Tagged
+    seconds: float
+
+    def table(self) -> Any:
+        """Returns the comparison as a table for the terminal."""
+        return evaluation_table(self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what JSON can hold."""
+        return {
+            "folder": str(self.folder),
+            "results": {name: result.to_dict() for name, result in self.results.items()},
+            "scores": str(self.tagged.path),
+            "n_entries": self.tagged.n_entries,
+            "seconds": self.seconds,
+        }
+
+    def closing(self) -> str:
+        """Returns what was written, and what to try next."""
+        return (
+            f"In {self.seconds:.0f} s: {self.folder}/tagger (the tagger), {self.tagged.path} ({self.tagged.n_entries} "
+            f"rows of scores), {self.folder}/roc.png, {self.folder}/training.png.\n"
+            f"Next: hepnn tag YOUR_FILES.root --tagger {self.folder}/tagger -o scores.root, or train on your own jets: "
+            "hepnn train YOUR_FILES.root -o tagger"
+        )
+
+
+def bundled_jets() -> Path:
+    """Returns the path of the quark and gluon jets that come with hepnn.
+
+    Raises:
+        SourceError: they are not where the wheel or a checkout has them.
+    """
+    package = Path(str(resources.files(hepnn)))
+    places = (package / "data" / "quark_gluon.root", package.parent / "data" / "quark_gluon.root")
+    for place in places:
+        if place.exists():
+            return place
+    raise SourceError(f"asked for the bundled jets; found none at {' or '.join(map(str, places))}. Reinstall hepnn.")
+
+
+def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, max_jets: int | None = None) -> Demo:
+    """Trains, judges and applies taggers on the bundled jets.
+
+    Args:
+        folder: where everything is written; results of an earlier demo are replaced.
+        seed: of the training.
+        epochs: of the network.
+        max_jets: take only so many of the jets.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    start = time.perf_counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"asked to write to the folder {folder}; {error}. Choose another with -o.") from error
+    source = bundled_jets()
+    jets = read_jets(source, schema="hepnn", max_jets=max_jets)
+    n_test = round(TEST_FRACTION * len(jets))
+    train, test = jets[:-n_test], jets[-n_test:]
+    console.print(f"{len(jets)} jets from {source}: {len(train)} to train on, {n_test} held out", highlight=False)
+
+    console.print("boosted trees on jet observables", highlight=False)
+    trees = BoostedTrees(seed=seed).fit(train)
+    console.print("masked GRU on particles (loading TensorFlow)", highlight=False)
+    gru = Tagger("gru", epochs=epochs, seed=seed, schema="hepnn")
+    gru.fit(train, callbacks=[epoch_lines(epochs)])
+
+    results = {
+        name: evaluation.evaluate(
+            test.label.to_numpy(),
+            tagger.predict_proba(test),
+            tuple(map(str, tagger.classes_)),
+            signal="quark",
+            background="gluon",
+        )
+        for name, tagger in {"boosted trees": trees, "masked GRU": gru}.items()
+    }
+    gru.save(folder / "tagger", overwrite=True)
+    with counting("tagging", total=None) as progress:
+        tagged = tag(source, gru, folder / "scores.root", overwrite=True, progress=progress)
+    plots.save(
+        plots.plot_roc({name: rocs for name, result in results.items() for rocs in result.rocs.values()}).figure,
+        folder / "roc.png",
+    )
+    plots.save(plots.plot_history(gru.training_).figure, folder / "training.png")
+    return Demo(folder, results, tagged, time.perf_counter() - start)

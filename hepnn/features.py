@@ -1,0 +1,398 @@
+"""Named numbers about particles and jets: the formulas, their units, sources and default scaling.
+
+In go jets that keep the contract of `hepnn.jets`; out come NumPy columns, one number a particle or one a jet. The
+registries are the literal dicts `PARTICLE_FEATURES` and `JET_FEATURES`; `FEATURE_SETS` names groups of them. To add
+one, write its formula and its entry, or hand a Python function to `Tagger(features=[...])`:
+
+>>> def energy_fraction(particles, jet):
+...     return particles.energy / jet.energy
+>>> custom_feature(energy_fraction).name
+'energy_fraction'
+
+A particle formula takes the `Columns` of the particles and those of their jets, in which ``particles.pt`` and
+``jet.pt`` are flat arrays of the same length: the particles of all jets, one after another. A jet formula takes the
+jets themselves. A formula may return NaN where a particle has no such quantity (a neutral one has no impact
+parameter) if the feature declares what then stands for it (``missing``); any other NaN or infinity is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from hepnn import kinematics, observables, pdg
+from hepnn.errors import FeatureError, closest
+
+__all__ = [
+    "FEATURE_SETS",
+    "JET_FEATURES",
+    "PARTICLE_FEATURES",
+    "Columns",
+    "Feature",
+    "available",
+    "custom_feature",
+    "evaluate_features",
+    "resolve_features",
+]
+
+Floats = npt.NDArray[np.float32]
+
+JETCLASS = "Qu, Li, Qian 2022 (arXiv:2202.03772), table 2; scaling of the public JetClass_full.yaml"
+PARTICLENET = "Qu, Gouskos 2020 (arXiv:1902.08570), table 1"
+PFN = "Komiske, Metodiev, Thaler 2019 (arXiv:1810.05165), section 4"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named number: its formula, and how it is scaled when no scaling is fitted.
+
+    Attributes:
+        name: its name in recipes, files and error messages.
+        formula: ``(particles, jet) -> (n_particles,)``, or ``(jets) -> (n_jets,)`` for a jet feature.
+        unit: "1" for a pure number.
+        source: paper or page that defines it.
+        center: subtracted from the value.
+        scale: then multiplied by it.
+        lower: least scaled value; what lies below is moved to it.
+        upper: greatest scaled value.
+        missing: the raw value that stands for NaN; None if NaN is an error.
+    """
+
+    name: str
+    formula: Callable[..., Any]
+    unit: str
+    source: str
+    center: float = 0.0
+    scale: float = 1.0
+    lower: float = -5.0
+    upper: float = 5.0
+    missing: float | None = None
+
+
+class Columns:
+    """The fields of one collection as flat arrays, looked up by attribute and kept for the next formula.
+
+    ``columns.pt`` is a float array of shape (n,), None as NaN. Fields that a source lacks but that follow from others
+    (``charge`` and ``is_photon`` from ``pid``) are worked out.
+    """
+
+    def __init__(self, records: ak.Array, *, repeat: npt.NDArray[np.int64] | None = None, what: str) -> None:
+        self._records, self._repeat, self._what = records, repeat, what
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name in self._records.fields:
+            values = ak.to_numpy(ak.fill_none(self._records[name], np.nan))
+            column = values if self._repeat is None else np.repeat(values, self._repeat)
+        elif name in DERIVED_FIELDS and "pid" in self._records.fields:
+            column = DERIVED_FIELDS[name](self.pid)
+        else:
+            raise FeatureError(
+                f"asked for the {self._what} field {name!r}; found only {', '.join(self._records.fields)}. "
+                "Map it in the schema, or choose features that do without it."
+            )
+        setattr(self, name, column)
+        return column
+
+
+DERIVED_FIELDS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    "charge": pdg.charge,
+    "is_charged_hadron": pdg.is_charged_hadron,
+    "is_neutral_hadron": pdg.is_neutral_hadron,
+    "is_photon": pdg.is_photon,
+    "is_electron": pdg.is_electron,
+    "is_muon": pdg.is_muon,
+}
+
+
+def _log_pt(particles: Columns, jet: Columns) -> Any:
+    return np.log(particles.pt)
+
+
+def _log_energy(particles: Columns, jet: Columns) -> Any:
+    return np.log(particles.energy)
+
+
+def _log_pt_rel(particles: Columns, jet: Columns) -> Any:
+    return np.log(particles.pt / jet.pt)
+
+
+def _log_energy_rel(particles: Columns, jet: Columns) -> Any:
+    return np.log(particles.energy / jet.energy)
+
+
+def _delta_eta(particles: Columns, jet: Columns) -> Any:
+    return (particles.eta - jet.eta) * np.where(jet.eta < 0, -1, 1)
+
+
+def _delta_phi(particles: Columns, jet: Columns) -> Any:
+    return kinematics.delta_phi(particles.phi, jet.phi)
+
+
+def _delta_r(particles: Columns, jet: Columns) -> Any:
+    return kinematics.delta_r(particles.eta, particles.phi, jet.eta, jet.phi)
+
+
+def _pt_fraction(particles: Columns, jet: Columns) -> Any:
+    return particles.pt / jet.pt
+
+
+def _pt_to_axis(particles: Columns, jet: Columns) -> Any:
+    """|p × n| for the unit vector n along the jet."""
+    p = _cartesian(particles)
+    axis = _cartesian(jet)
+    axis = axis / np.linalg.norm(axis, axis=0)
+    return np.linalg.norm(np.cross(p, axis, axis=0), axis=0)
+
+
+def _cartesian(columns: Columns) -> npt.NDArray[np.float64]:
+    pt = np.asarray(columns.pt, np.float64)
+    return np.stack(
+        [
+            kinematics.px(pt, columns.phi),
+            kinematics.py(pt, columns.phi),
+            kinematics.pz(pt, columns.eta),
+        ]
+    )
+
+
+def _rapidity(particles: Columns, jet: Columns) -> Any:
+    return kinematics.rapidity(particles.pt, particles.eta, particles.energy)
+
+
+def _mass(particles: Columns, jet: Columns) -> Any:
+    return kinematics.invariant_mass(
+        np.asarray(particles.pt, np.float64), particles.eta, np.asarray(particles.energy, np.float64)
+    )
+
+
+def _field(particles: Columns, jet: Columns, *, name: str) -> Any:
+    return getattr(particles, name)
+
+
+def _tanh(particles: Columns, jet: Columns, *, name: str) -> Any:
+    return np.tanh(getattr(particles, name))
+
+
+def _is_pid(particles: Columns, jet: Columns, *, code: int) -> Any:
+    return particles.pid == code
+
+
+_FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
+
+PARTICLE_FEATURES: dict[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature("log_pt", _log_pt, "ln GeV", JETCLASS, center=1.7, scale=0.7),
+        Feature("log_energy", _log_energy, "ln GeV", JETCLASS, center=2.0, scale=0.7),
+        Feature("log_pt_rel", _log_pt_rel, "1", JETCLASS, center=-4.7, scale=0.7),
+        Feature("log_energy_rel", _log_energy_rel, "1", JETCLASS, center=-4.7, scale=0.7),
+        Feature("delta_r", _delta_r, "rad", JETCLASS, center=0.2, scale=4.0),
+        Feature("delta_eta", _delta_eta, "1", JETCLASS),
+        Feature("delta_phi", _delta_phi, "rad", JETCLASS),
+        Feature("charge", partial(_field, name="charge"), "e", JETCLASS),
+        *(Feature(flag, partial(_field, name=flag), "1", JETCLASS) for flag in _FLAGS),
+        Feature("tanh_d0", partial(_tanh, name="d0"), "tanh mm", JETCLASS, missing=0.0),
+        Feature("d0_error", partial(_field, name="d0_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0),
+        Feature("tanh_dz", partial(_tanh, name="dz"), "tanh mm", JETCLASS, missing=0.0),
+        Feature("dz_error", partial(_field, name="dz_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0),
+        Feature("pt_fraction", _pt_fraction, "1", PFN, scale=10.0, upper=10.0),
+        Feature("pt_to_axis", _pt_to_axis, "GeV", "DeepJet, Bols et al. 2020 (arXiv:2008.10519), table 1", scale=0.5),
+        Feature("rapidity", _rapidity, "1", "PDG Review, Kinematics", scale=0.5),
+        Feature("mass", _mass, "GeV", "PDG Review, Kinematics"),
+        *(Feature(f"is_{name}", partial(_is_pid, code=code), "1", PFN) for name, code in pdg.JET_PARTICLES.items()),
+    )
+}
+"""Every built-in particle feature by name."""
+
+JET_FEATURES: dict[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature("jet_log_pt", observables.log_pt, "ln GeV", "ln of the jet's own pT", center=6.2, scale=2.0),
+        Feature("jet_abs_eta", observables.abs_eta, "1", "|η| of the jet", center=0.8, scale=1.2),
+        Feature("n_particles", observables.n_particles, "1", observables.QG, center=40.0, scale=0.05),
+        Feature("n_charged", observables.n_charged, "1", observables.QG, center=25.0, scale=0.08),
+        Feature("particle_mass", observables.particle_mass, "GeV", "PDG Review, Kinematics", center=60.0, scale=0.02),
+        Feature("girth", observables.girth, "1", observables.QG, center=0.06, scale=20.0),
+        Feature("les_houches_angularity", observables.les_houches_angularity, "1", observables.LHA, center=0.3, scale=8.0),
+        Feature("pt_dispersion", observables.pt_dispersion, "1", observables.CMS_QG, center=0.35, scale=8.0),
+        Feature("leading_pt_fraction", observables.leading_pt_fraction, "1", observables.QG, center=0.2, scale=6.0),
+    )
+}
+"""Every built-in jet feature by name."""
+
+FEATURE_SETS: dict[str, tuple[str, ...]] = {
+    "kinematics": (
+        "log_pt",
+        "log_energy",
+        "log_pt_rel",
+        "log_energy_rel",
+        "delta_r",
+        "delta_eta",
+        "delta_phi",
+    ),
+    "type": ("charge", *_FLAGS),
+    "identity": tuple(f"is_{name}" for name in pdg.JET_PARTICLES),
+    "displacement": ("tanh_d0", "d0_error", "tanh_dz", "dz_error"),
+    "jetclass": (
+        "log_pt",
+        "log_energy",
+        "log_pt_rel",
+        "log_energy_rel",
+        "delta_r",
+        "charge",
+        *_FLAGS,
+        "tanh_d0",
+        "d0_error",
+        "tanh_dz",
+        "dz_error",
+        "delta_eta",
+        "delta_phi",
+    ),
+}
+"""Groups of particle features. ``jetclass`` has the 17 of the JetClass paper, in its order. A 1×1 convolution over
+the one-hot codes of ``identity`` is an embedding of the PDG code."""
+
+AUTO_SETS = ("kinematics", "type", "identity", "displacement")
+"""What ``features="auto"`` takes, as far as the jets can provide it."""
+
+
+def custom_feature(function: Callable[..., Any]) -> Feature:
+    """Returns a feature named like ``function``, to be scaled on the training jets or left as it is."""
+    return Feature(function.__name__, function, "1", f"user function {function.__qualname__}")
+
+
+def resolve_features(
+    names: str | Iterable[str | Feature | Callable[..., Any]],
+    known: dict[str, Feature] = PARTICLE_FEATURES,
+) -> tuple[Feature, ...]:
+    """Returns the features that ``names`` means, in order and without repeats.
+
+    Args:
+        names: a feature, the name of a set, or several of these; a Python function counts as a feature.
+        known: where names are looked up.
+
+    Raises:
+        FeatureError: a name is neither a feature nor a set.
+    """
+    found: dict[str, Feature] = {}
+    for name in [names] if isinstance(names, str) else names:
+        if isinstance(name, Feature):
+            found[name.name] = name
+        elif callable(name):
+            found[name.__name__] = custom_feature(name)
+        elif name in known:
+            found[name] = known[name]
+        elif known is PARTICLE_FEATURES and name in FEATURE_SETS:
+            found.update((member, known[member]) for member in FEATURE_SETS[name])
+        else:
+            raise FeatureError(
+                f"asked for the feature {name!r}; closest: {closest(name, [*known, *FEATURE_SETS])}. "
+                f"Sets: {', '.join(FEATURE_SETS)}."
+            )
+    return tuple(found.values())
+
+
+def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
+    """Returns the names of the feature sets in `AUTO_SETS` that these jets can provide.
+
+    Args:
+        jets: (jet,) records.
+        collection: the field with the list of records.
+    """
+    first = jets[:1]
+
+    def possible(name: str) -> bool:
+        try:
+            for feature in resolve_features(name):
+                feature.formula(*_columns(first, collection))
+        except FeatureError:
+            return False
+        return True
+
+    with np.errstate(all="ignore"):
+        return tuple(name for name in AUTO_SETS if possible(name))
+
+
+def _columns(jets: ak.Array, collection: str) -> tuple[Columns, Columns]:
+    particles = jets[collection]
+    counts = ak.to_numpy(ak.num(particles))
+    return (
+        Columns(ak.flatten(particles), what=f"{collection}"),
+        Columns(jets, repeat=counts, what="jet"),
+    )
+
+
+def evaluate_features(
+    jets: ak.Array, features: Sequence[Feature], *, collection: str | None = "particles"
+) -> Floats:
+    """Returns the raw values of ``features``, float32.
+
+    Args:
+        jets: (jet,) records.
+        features: what to work out.
+        collection: the list of records the formulas are about; None for jet features.
+
+    Returns:
+        (n, feature): n counts the particles of all jets, one jet after another, or the jets if ``collection`` is
+        None.
+
+    Raises:
+        FeatureError: a field is missing, a formula returns the wrong length, or a value is NaN or infinite where the
+            feature does not allow for it.
+    """
+    if collection is None:
+        arguments: tuple[Any, ...] = (jets,)
+        n = len(jets)
+    else:
+        arguments = _columns(jets, collection)
+        n = int(ak.sum(ak.num(jets[collection])))
+    values = np.empty((n, len(features)), np.float32)
+    with np.errstate(all="ignore"):  # what goes wrong is found, counted and named below
+        for column, feature in enumerate(features):
+            try:
+                result = np.asarray(feature.formula(*arguments))
+            except FeatureError as error:
+                raise FeatureError(f"feature {feature.name!r}: {error}") from error
+            except (AttributeError, TypeError, ValueError) as error:
+                raise FeatureError(f"feature {feature.name!r} failed: {type(error).__name__}: {error}") from error
+            if result.shape != (n,):
+                raise FeatureError(
+                    f"feature {feature.name!r} has to give one number each for {n} records of "
+                    f"{collection or 'jets'}; its formula returned the shape {result.shape}."
+                )
+            values[:, column] = result
+    for column, feature in enumerate(features):
+        if feature.missing is not None:
+            values[np.isnan(values[:, column]), column] = feature.missing
+    finite = np.isfinite(values)
+    if not finite.all():
+        _refuse(jets, features, finite, collection)
+    return values
+
+
+def _refuse(
+    jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.bool_], collection: str | None
+) -> None:
+    row, column = np.argwhere(~finite)[0]
+    n_bad = int((~finite[:, column]).sum())
+    if collection is None:
+        place = f"jet {row}"
+    else:
+        offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(jets[collection])))])
+        jet = int(np.searchsorted(offsets, row, side="right")) - 1
+        record = jets[collection][jet][int(row - offsets[jet])]
+        fields = {name: record[name] for name in ("pt", "eta", "phi", "energy") if name in record.fields}
+        place = f"entry {row - offsets[jet]} of {collection!r} of jet {jet}, {fields}"
+    raise FeatureError(
+        f"feature {features[column].name!r} is NaN or infinite for {n_bad} of {len(finite)} records; first at {place}. "
+        "Particles need finite momenta with pt > 0 and energy > 0: select them, or declare the source's own code for "
+        "a missing value as `sentinel` in the schema."
+    )

@@ -1,0 +1,108 @@
+"""Blocks: a generator's work in fixed pieces, done on any number of processes, handed on in order.
+
+The number of jets fixes the blocks, and a block and the user's seed fix the block's random numbers. So the number
+of processes changes how long a sample takes, never what is in it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from hepnn.errors import HepnnError, InputError
+
+__all__ = ["Block", "Progress", "blocks_of", "in_order"]
+
+WAITING_BLOCKS = 2
+"""Blocks a process may be ahead of the one that is written: bounds the memory."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of jets done and the number asked for, each time more are done."""
+
+Result = TypeVar("Result")
+
+
+class Block(NamedTuple):
+    """One piece of work: its number, how many jets it makes, and the seed of the whole sample."""
+
+    index: int
+    n_jets: int
+    seed: int
+
+    def streams(self, n: int) -> list[np.random.SeedSequence]:
+        """Returns ``n`` independent seed sequences that belong to this block alone."""
+        return np.random.SeedSequence(self.seed, spawn_key=(self.index,)).spawn(n)
+
+
+def blocks_of(n_jets: int, *, size: int, seed: int) -> list[Block]:
+    """Returns the blocks of a sample: each of ``size`` jets, but for a smaller last one.
+
+    Raises:
+        InputError: a negative number of jets, or a seed that is no whole number from 0 on.
+
+    >>> [block.n_jets for block in blocks_of(25, size=10, seed=1)]
+    [10, 10, 5]
+    """
+    for name, value in (("jets", n_jets), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise InputError(f"asked to generate with {name}={value!r}; give a whole number from 0 on.")
+    starts = range(0, int(n_jets), size)
+    return [Block(index, min(size, int(n_jets) - start), int(seed)) for index, start in enumerate(starts)]
+
+
+def in_order(
+    function: Callable[[Block], Result], blocks: Sequence[Block], *, processes: int | None = None
+) -> Iterator[Result]:
+    """Yields ``function(block)`` of every block, in the blocks' order.
+
+    Args:
+        function: a module's function, or a `functools.partial` of one: other processes have to find it by name.
+        blocks: the work.
+        processes: how many processes work; None for one a processor core that this process may use. With 1 the
+            work is done in this very process.
+
+    Raises:
+        InputError: fewer than one process.
+        HepnnError: a worker process died, or could not start because the calling script lacks the guard
+            ``if __name__ == "__main__":``.
+    """
+    if processes is None:
+        processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if processes < 1:
+        raise InputError(f"asked for {processes} processes; give at least 1.")
+    processes = min(processes, len(blocks))
+    if processes <= 1:
+        yield from map(function, blocks)
+        return
+    # spawn: a forked child would inherit threads of the parent's libraries in an unknown state
+    pool = ProcessPoolExecutor(
+        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+    )
+    waiting: deque[Future[Result]] = deque()
+    todo = iter(blocks)
+    try:
+        for block in todo:
+            waiting.append(pool.submit(function, block))
+            if len(waiting) >= WAITING_BLOCKS * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise HepnnError(
+            f"a worker process of {processes} ended without an answer: killed, out of memory, or started by a script "
+            'without `if __name__ == "__main__":` around its work. Add that, or use processes=1.'
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

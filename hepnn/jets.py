@@ -1,0 +1,93 @@
+"""The jet contract: what every reader and generator hands on, and every later part of hepnn takes.
+
+Jets are an awkward record array, one record a jet:
+
+- ``pt eta phi energy``: GeV and radians, float. A schema may add ``mass``, ``label``, weights and observers.
+- ``label``: the name of the jet's true class, a string (None where no class applies); absent when the source has
+  no truth. Names rather than numbers, so that jets of different sources can be joined without mixing classes up.
+- ``particles``: ``var *`` records with ``pt eta phi energy`` and, where the source has them, ``charge``, ``pid``
+  (PDG code), ``d0 d0_error dz dz_error`` (mm) and the flags ``is_charged_hadron is_neutral_hadron is_photon
+  is_electron is_muon``. They are ordered by falling pt. A source can have more collections of the same kind
+  (``vertices``, ``tracks``).
+- A missing value is None or NaN, never a magic number.
+- A jet may have no particles.
+
+The records are named Momentum4D, so with `vector.register_awkward()` they behave as four-vectors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from hepnn.errors import InputError
+
+__all__ = ["JET_FIELDS", "PARTICLE_FIELDS", "check_jets", "collections_of", "labels_of"]
+
+JET_FIELDS = ("pt", "eta", "phi", "energy")
+PARTICLE_FIELDS = ("pt", "eta", "phi", "energy")
+
+
+def check_jets(jets: ak.Array) -> ak.Array:
+    """Returns ``jets`` unchanged if they keep the contract.
+
+    Raises:
+        InputError: not a flat record array, or a field of the contract is missing.
+    """
+    if not isinstance(jets, ak.Array) or jets.ndim != 1 or not jets.fields:
+        found = f"{type(jets).__name__}" + (f" of type {jets.type}" if isinstance(jets, ak.Array) else "")
+        raise InputError(
+            f"asked for jets, an awkward array with one record a jet; found {found[:200]}. "
+            "Read them with hepnn.read_jets, or flatten jets nested in events with ak.flatten(events.Jet)."
+        )
+    for name in JET_FIELDS:
+        if name not in jets.fields:
+            raise InputError(
+                f"asked for the jet field {name!r}; found only {', '.join(jets.fields)}. Rename yours with ak.with_field."
+            )
+    if "particles" not in jets.fields:
+        raise InputError(
+            f"asked for the jets' particles; found the fields {', '.join(jets.fields)}. "
+            "Each jet needs a list of records named 'particles'."
+        )
+    for name in PARTICLE_FIELDS:
+        if name not in jets.particles.fields:
+            raise InputError(
+                f"asked for the particle field {name!r}; found only {', '.join(jets.particles.fields)}."
+            )
+    return jets
+
+
+def collections_of(jets: ak.Array) -> tuple[str, ...]:
+    """Returns the names of the fields that hold lists of records: ``particles``, ``vertices`` …"""
+    return tuple(name for name in jets.fields if jets[name].ndim == 2 and jets[name].fields)
+
+
+def labels_of(jets: ak.Array, y: Any = None) -> npt.NDArray[Any]:
+    """Returns the class of each jet, (jet,), from ``y`` or else from the jets' own labels.
+
+    Raises:
+        InputError: the jets have no labels, some are missing, or ``y`` has another length.
+    """
+    if y is None:
+        if "label" not in jets.fields:
+            raise InputError(
+                f"asked for the jets' classes; found no field 'label' among {', '.join(jets.fields)}. Give them as y, "
+                "or name the labels in the schema."
+            )
+        y = jets.label
+    if isinstance(y, ak.Array):
+        missing = ak.to_numpy(ak.is_none(y))
+        if missing.any():
+            raise InputError(
+                f"asked for the jets' classes; {int(missing.sum())} of {len(y)} have none, first jet "
+                f"{int(missing.argmax())}. Select those with a label: jets[~ak.is_none(jets.label)]."
+            )
+        y = ak.to_numpy(ak.drop_none(y, axis=0))
+    labels = np.asarray(y)
+    if labels.shape != (len(jets),):
+        raise InputError(f"asked for one class for each of {len(jets)} jets; found the shape {labels.shape}.")
+    return labels

@@ -1,0 +1,89 @@
+"""Networks by name: Keras functional models, built for the tensors of a representation.
+
+`MODELS` is the registry, a literal dict of ``module:function``, so that listing the names does not load TensorFlow. To
+add a network, write a function like `hepnn.models.recurrent.gru` and its entry here; or hand your own to
+``Tagger(model=my_function)``, or on the command line ``--model package.module:function``. It is called as
+
+    my_function(inputs, n_classes, **options) -> keras.Model
+
+where ``inputs`` describes each tensor (`hepnn.models.inputs.TensorSpec`), and returns a model that takes a dict of those
+tensors and gives class probabilities, (jet, class).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hepnn.errors import InputError, closest
+from hepnn.models.inputs import TensorSpec
+
+__all__ = ["MODELS", "TensorSpec", "build_model", "resolve_model"]
+
+MODELS: dict[str, str] = {
+    "gru": "hepnn.models.recurrent:gru",
+    "lstm": "hepnn.models.recurrent:lstm",
+    "deepsets": "hepnn.models.deepsets:deepsets",
+}
+
+
+def resolve_model(name: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the function that builds the network ``name``.
+
+    Args:
+        name: a key of `MODELS`, ``package.module:function`` (which is imported), or the function itself.
+
+    Raises:
+        InputError: there is no such network, module or function.
+    """
+    if callable(name):
+        return name
+    path = MODELS.get(name, name)
+    module, colon, function = path.partition(":")
+    if not colon:
+        raise InputError(
+            f"asked for the model {name!r}; closest: {closest(name, MODELS)}. "
+            "Your own goes by package.module:function, or as a Python function."
+        )
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"asked for the model {name!r}; {error}. Install the package, or set PYTHONPATH to its folder."
+        ) from error
+    if not callable(found):
+        raise InputError(f"asked for the model {name!r}; module {module!r} has no function {function!r}.")
+    return found  # type: ignore[no-any-return]  # callable() does not narrow what getattr returns
+
+
+def build_model(
+    name: str | Callable[..., Any],
+    inputs: Mapping[str, TensorSpec],
+    *,
+    n_classes: int,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Returns the Keras model ``name`` for these inputs.
+
+    Args:
+        name: see `resolve_model`.
+        inputs: what each tensor holds, by its name.
+        n_classes: columns of the output.
+        options: keyword arguments of the network's function.
+
+    Raises:
+        InputError: unknown model or option.
+    """
+    function = resolve_model(name)
+    options = dict(options or {})
+    parameters = inspect.signature(function).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        known = [key for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
+        for key in options:
+            if key not in known:
+                raise InputError(
+                    f"asked for the option {key!r} of the model {name!r}; closest: {closest(key, known)}."
+                )
+    return function(inputs, n_classes, **options)

@@ -1,0 +1,230 @@
+"""A tagger on disk: a folder with a description to read and the weights, each with a checksum.
+
+- ``tagger.json``: classes, schema, representation with its features, scaling, model and options, training recipe and
+  history, versions of the packages, and the checksum of every other file;
+- ``weights.npz``: the weights, one array for each variable of the Keras model, by the variable's path.
+
+The network is rebuilt from the description by hepnn's own code and filled with the weights. Nothing in the folder is
+ever run, and functions of the user's own have to be handed over by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hepnn import __version__
+from hepnn.clouds import ParticleCloud
+from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
+from hepnn.history import Trained
+from hepnn.models import MODELS, TensorSpec
+from hepnn.scaling import Scaling
+from hepnn.schema import Schema
+
+__all__ = ["load", "save", "set_weights"]
+
+FORMAT = 1
+DESCRIPTION, WEIGHTS = "tagger.json", "weights.npz"
+_PACKAGES = ("keras", "tensorflow", "numpy", "awkward", "scikit-learn")
+
+
+def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
+    """Writes a fitted tagger to ``folder``, whole or not at all, and returns the folder.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is not set, or it cannot be written.
+    """
+    if folder.exists() and not overwrite:
+        raise OutputError(
+            f"asked to write a tagger to {folder}, which exists. Choose another name, or overwrite it on purpose."
+        )
+    if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).exists() or not any(folder.iterdir()))):
+        raise OutputError(f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+        try:
+            part.chmod(0o777 & ~_umask())
+            _write(tagger, part)
+            if folder.exists():
+                old = part.with_suffix(".old")
+                os.replace(folder, old)
+                os.replace(part, folder)
+                shutil.rmtree(old)
+            else:
+                os.replace(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"asked to write a tagger to {folder}; {error}. Choose a folder you may write to.") from error
+    return folder
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write(tagger: Any, folder: Path) -> None:
+    np.savez(folder / WEIGHTS, **tagger.weights_)
+    text = json.dumps(_describe(tagger, folder), indent=1, allow_nan=False)
+    one_line_lists = re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text)
+    (folder / DESCRIPTION).write_text(one_line_lists + "\n")
+
+
+def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
+    schema = tagger.read_schema()
+    model = tagger.model
+    recipe = {
+        name: value
+        for name, value in tagger.get_params(deep=False).items()
+        if name not in ("model", "model_options", "features", "jet_features", "schema")
+    }
+    training = tagger.training_
+    return {
+        "format": FORMAT,
+        "versions": {"hepnn": __version__, **{name: importlib.metadata.version(name) for name in _PACKAGES}},
+        "classes": tagger.classes_.tolist(),
+        "schema": None if schema is None else schema.to_dict(),
+        "model": {
+            "name": model if isinstance(model, str) else model.__name__,
+            "options": dict(tagger.model_options or {}),
+        },
+        "representation": tagger.representation_.to_dict(),
+        "inputs": {
+            name: {"shape": list(spec.shape), "scaling": spec.scaling._asdict()}
+            for name, spec in tagger.inputs_.items()
+        },
+        "recipe": recipe,
+        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
+        "checksums": {WEIGHTS: _sha256(folder / WEIGHTS)},
+    }
+
+
+def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) -> Any:
+    """Returns the tagger, an instance of ``cls``, kept in ``folder``.
+
+    Raises:
+        TaggerError: no tagger there, a file that is missing, damaged or changed, or a function of the user's own that
+            is not among ``custom``.
+    """
+    description = _read_description(folder)
+    try:
+        _verify(folder, description["checksums"])
+        tagger = cls(**description["recipe"])
+        name = description["model"]["name"]
+        if name in custom:
+            tagger.model = custom[name]
+        elif name in MODELS:
+            tagger.model = name
+        else:
+            raise TaggerError(
+                f"the tagger in {folder} has the model {name!r}, which is not hepnn's. Hand over its function: "
+                "Tagger.load(folder, custom=[function]), or --custom package.module:function."
+            )
+        tagger.model_options = description["model"]["options"]
+        schema = description["schema"]
+        tagger.schema = None if schema is None else Schema.from_dict(schema)
+        try:
+            tagger.representation_ = ParticleCloud.from_dict(description["representation"], custom=custom)
+        except FeatureError as error:
+            raise TaggerError(
+                f"the tagger in {folder}: {error} If it is a function of your own, hand it over: "
+                "Tagger.load(folder, custom=[function]), or --custom package.module:function."
+            ) from error
+        tagger.features = {
+            name: tuple(feature.name if feature.name not in custom else custom[feature.name] for feature in part.features)
+            for name, part in tagger.representation_.collections.items()
+        }
+        tagger.jet_features = tuple(
+            feature.name if feature.name not in custom else custom[feature.name]
+            for feature in tagger.representation_.jet_features
+        )
+        tagger.inputs_ = {
+            name: TensorSpec(tuple(spec["shape"]), Scaling(**{k: tuple(v) for k, v in spec["scaling"].items()}))
+            for name, spec in description["inputs"].items()
+        }
+        tagger.classes_ = np.array(description["classes"])
+        training = dict(description["training"])
+        tagger.n_truncated_ = training.pop("n_truncated")
+        tagger.training_ = Trained(**training)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, TaggerError | InputError):
+            raise
+        raise TaggerError(
+            f"asked for the tagger in {folder}; its {DESCRIPTION} is not as hepnn writes it "
+            f"({type(error).__name__}: {error}). Restore it, or train again."
+        ) from error
+    with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
+        tagger.weights_ = dict(weights)
+    return tagger
+
+
+def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
+    """Gives a Keras model its weights, by the path of each variable.
+
+    Raises:
+        TaggerError: names or shapes differ from the model's.
+    """
+    variables = {v.path: v for v in model.weights}
+    for path in sorted(variables.keys() | weights.keys()):
+        needed = tuple(variables[path].shape) if path in variables else "nothing"
+        found = weights[path].shape if path in weights else "nothing"
+        if needed != found:
+            raise TaggerError(
+                f"the network needs {needed} for {path!r}; the tagger's weights hold {found}. It was made with another "
+                "model function or version of hepnn: use that one, or train again."
+            )
+    for path, variable in variables.items():
+        variable.assign(weights[path])
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    try:
+        description = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        there = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) if folder.is_dir() else "no such folder"
+        raise TaggerError(
+            f"asked for the tagger in {folder}; found no {DESCRIPTION} ({there or 'an empty folder'}). "
+            "Train one: hepnn train FILES -o FOLDER."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise TaggerError(f"asked for the tagger in {folder}; {DESCRIPTION} cannot be read: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        found = description.get("format") if isinstance(description, dict) else type(description).__name__
+        raise TaggerError(
+            f"asked for the tagger in {folder}; its format is {found!r}, this hepnn reads {FORMAT}. "
+            "Use the hepnn it was made with."
+        )
+    return description
+
+
+def _verify(folder: Path, checksums: Mapping[str, str]) -> None:
+    for name in (WEIGHTS,):
+        try:
+            found = _sha256(folder / name)
+        except OSError as error:
+            raise TaggerError(f"asked for the tagger in {folder}; {name} cannot be read: {error}") from error
+        if found != checksums[name]:
+            raise TaggerError(
+                f"asked for the tagger in {folder}; {name} has the checksum {found[:12]}…, {DESCRIPTION} says "
+                f"{checksums[name][:12]}…. The file is damaged or was changed: restore it, or train again."
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+

@@ -1,0 +1,385 @@
+"""The tagger: representation, scaling and network, fitted together, saved together, applied to any jets.
+
+A `Tagger` is a scikit-learn classifier whose samples are jets, an awkward array. Calling it gives scores as records
+that nest like what went in:
+
+    tagger = hepnn.Tagger(model="gru").fit(jets)
+    scores = tagger(events.jets)        # event → jet → {quark: 0.93, gluon: 0.07}
+
+After `fit` or `load`, what was learned is in plain attributes (``classes_``, ``representation_``, ``inputs_``,
+``weights_``, ``training_``); the Keras model itself, ``model_``, is built from them when it is first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
+
+from hepnn import defaults, storage
+from hepnn.clouds import Clouds, Collection, ParticleCloud
+from hepnn.errors import InputError, TaggerError
+from hepnn.features import JET_FEATURES, Feature, available, resolve_features
+from hepnn.jets import check_jets, labels_of
+from hepnn.models import TensorSpec, build_model
+from hepnn.models.inputs import JET
+from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
+from hepnn.schema import Schema, load_schema
+
+__all__ = ["Tagger"]
+
+Names = str | Iterable[str | Feature | Callable[..., Any]]
+
+_CHUNK = 50_000
+"""Jets turned into tensors at once when scoring, to bound memory."""
+
+_LEAST_JETS_A_CLASS = 2
+"""One to train on, one to validate with."""
+
+
+class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Tells the classes of jets apart with a network on their particles.
+
+    Args:
+        model: a name in `hepnn.models.MODELS`, ``package.module:function``, or a function that builds the model.
+        model_options: keyword arguments of that function, such as ``{"units": (64,)}``.
+        features: what is seen of each particle: "auto" (all of `hepnn.features.AUTO_SETS` that the jets provide),
+            names of features or sets, or Python functions. A mapping gives them for several collections.
+        jet_features: what is seen of the jet as a whole: names in `hepnn.features.JET_FEATURES`, or functions.
+        max_particles: only so many particles of a jet are kept, the hardest.
+        order_by: the particles' field that orders the sequence.
+        descending: whether the greatest comes first.
+        scaling: "fixed" for the features' own centre and scale, "fitted" to work them out from the training jets.
+        class_weight: "balanced", or a weight for each class, or None.
+        validation_fraction: share of the jets given to `fit` that is kept from training, to choose the best epoch.
+        epochs: most epochs.
+        batch_size: jets a batch.
+        n_buckets: distinct lengths that batches are padded to.
+        learning_rate: its peak.
+        warmup_epochs: epochs until that peak.
+        weight_decay: of AdamW.
+        average: momentum of the running mean of the weights that is kept; 0 for none.
+        patience: stop after so many epochs without a better validation AUC.
+        seed: of all that is random.
+        schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
+    """
+
+    def __init__(
+        self,
+        model: str | Callable[..., Any] = defaults.MODEL,
+        *,
+        model_options: Mapping[str, Any] | None = None,
+        features: Names | Mapping[str, Names] = defaults.FEATURES,
+        jet_features: Names = (),
+        max_particles: int = defaults.MAX_PARTICLES,
+        order_by: str = "pt",
+        descending: bool = True,
+        scaling: str = "fixed",
+        class_weight: str | Mapping[Any, float] | None = None,
+        validation_fraction: float = defaults.VALIDATION_FRACTION,
+        epochs: int = defaults.EPOCHS,
+        batch_size: int = defaults.BATCH_SIZE,
+        n_buckets: int = defaults.N_BUCKETS,
+        learning_rate: float = defaults.LEARNING_RATE,
+        warmup_epochs: float = defaults.WARMUP_EPOCHS,
+        weight_decay: float = defaults.WEIGHT_DECAY,
+        average: float = defaults.AVERAGE,
+        patience: int = defaults.PATIENCE,
+        seed: int = defaults.SEED,
+        schema: str | Path | Schema | None = None,
+    ) -> None:
+        self.model = model
+        self.model_options = model_options
+        self.features = features
+        self.jet_features = jet_features
+        self.max_particles = max_particles
+        self.order_by = order_by
+        self.descending = descending
+        self.scaling = scaling
+        self.class_weight = class_weight
+        self.validation_fraction = validation_fraction
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.n_buckets = n_buckets
+        self.learning_rate = learning_rate
+        self.warmup_epochs = warmup_epochs
+        self.weight_decay = weight_decay
+        self.average = average
+        self.patience = patience
+        self.seed = seed
+        self.schema = schema
+
+    # -- fitting ------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        jets: ak.Array,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        validation: ak.Array | None = None,
+        checkpoint: str | Path | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Self:
+        """Returns the tagger, trained on these jets.
+
+        Args:
+            jets: (jet,) records that keep the contract of `hepnn.jets`.
+            y: (jet,) classes, names or numbers; ``jets.label`` if None.
+            sample_weight: (jet,) weights, none of them negative, or None.
+            validation: jets with labels that choose the best epoch; if None, ``validation_fraction`` of ``jets``.
+            checkpoint: file that keeps the state after each epoch; if it is there, training goes on from it.
+            callbacks: Keras callbacks.
+
+        Raises:
+            InputError: no labels, fewer than two classes, or weights that cannot be used.
+            FeatureError: a feature cannot be worked out.
+        """
+        from hepnn import training
+
+        check_jets(jets)
+        labels = labels_of(jets, y)
+        weights = _weights(sample_weight, len(jets))
+        self.classes_, targets = np.unique(labels, return_inverse=True)
+        counts = np.bincount(targets)
+        if len(self.classes_) < 2 or counts.min() < _LEAST_JETS_A_CLASS:
+            found = ", ".join(f"{name}: {count}" for name, count in zip(self.classes_, counts, strict=True))
+            raise InputError(
+                f"asked to tell classes apart; found {found or 'no jets'}. Training takes at least two classes with "
+                f"at least {_LEAST_JETS_A_CLASS} jets each."
+            )
+        self.representation_ = self._representation(jets)
+        clouds = self.representation_.tensors(jets)
+        if validation is None:
+            kept, held_out = train_test_split(
+                np.arange(len(jets)),
+                test_size=max(self.validation_fraction, len(self.classes_) / len(jets)),
+                stratify=targets,
+                random_state=self.seed,
+            )
+            validating = (clouds[held_out], targets[held_out], None if weights is None else weights[held_out])
+            clouds, targets = clouds[kept], targets[kept]
+            weights = None if weights is None else weights[kept]
+        else:
+            validating = (
+                self.representation_.tensors(validation),
+                self._indices(labels_of(validation, None)),
+                None,
+            )
+        self.inputs_ = self._inputs(clouds)
+        self.n_truncated_ = {name: part.n_truncated for name, part in clouds.collections.items()}
+        batches = training.BucketedBatches(
+            clouds,
+            targets,
+            self._training_weights(targets, weights),
+            batch_size=self.batch_size,
+            n_buckets=self.n_buckets,
+            seed=self.seed,
+        )
+        with training.seeded(self.seed):
+            model = self._build()
+            self.training_ = training.fit_model(
+                model,
+                batches,
+                validation=validating,
+                epochs=self.epochs,
+                learning_rate=self.learning_rate,
+                warmup_epochs=self.warmup_epochs,
+                weight_decay=self.weight_decay,
+                average=self.average,
+                patience=self.patience,
+                checkpoint=None if checkpoint is None else Path(checkpoint),
+                callbacks=callbacks,
+            )
+        self.weights_ = {v.path: np.asarray(v) for v in model.weights}
+        self._model = model
+        return self
+
+    def _representation(self, jets: ak.Array) -> ParticleCloud:
+        by_collection = self.features if isinstance(self.features, Mapping) else {"particles": self.features}
+        return ParticleCloud(
+            {
+                name: Collection(
+                    resolve_features(available(jets, name) if features == "auto" else features),
+                    max_particles=self.max_particles,
+                    order_by=self.order_by,
+                    descending=self.descending,
+                )
+                for name, features in by_collection.items()
+            },
+            resolve_features(self.jet_features, JET_FEATURES),
+        )
+
+    def _inputs(self, clouds: Clouds) -> dict[str, TensorSpec]:
+        if self.scaling not in ("fixed", "fitted"):
+            raise InputError(f"asked for the scaling {self.scaling!r}; known: fixed, fitted.")
+
+        def scaling(features: Sequence[Feature], values: npt.NDArray[np.float32]) -> Scaling:
+            return fixed_scaling(features) if self.scaling == "fixed" else fit_scaling(features, values)
+
+        inputs = {}
+        for name, collection in self.representation_.collections.items():
+            n_features = len(collection.features)
+            values = clouds.collections[name].values
+            inputs[name] = TensorSpec((None, n_features), scaling(collection.features, values))
+        if clouds.jet is not None:
+            features = self.representation_.jet_features
+            inputs[JET] = TensorSpec((len(features),), scaling(features, clouds.jet))
+        return inputs
+
+    def _indices(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        unknown = set(labels.tolist()) - set(self.classes_.tolist())
+        if unknown:
+            raise InputError(
+                f"asked for the classes {', '.join(map(str, self.classes_))}; found jets labelled "
+                f"{', '.join(map(str, sorted(unknown)))}. Leave them out, or train with them."
+            )
+        return np.searchsorted(self.classes_, labels)
+
+    def _training_weights(
+        self, targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None
+    ) -> npt.NDArray[np.float64] | None:
+        if self.class_weight is None:
+            return weights
+        wanted = dict(self.class_weight) if isinstance(self.class_weight, Mapping) else self.class_weight
+        if isinstance(wanted, dict) and set(wanted) != set(self.classes_.tolist()):
+            raise InputError(
+                f"asked for weights of the classes {', '.join(map(str, wanted))}; the jets have "
+                f"{', '.join(map(str, self.classes_))}. Give one weight for each."
+            )
+        by_class = compute_class_weight(wanted, classes=self.classes_, y=self.classes_[targets])
+        by_jet = np.asarray(by_class, np.float64)[targets]
+        return by_jet if weights is None else by_jet * weights
+
+    # -- the network --------------------------------------------------------------------------------------------
+
+    def _build(self) -> Any:
+        return build_model(
+            self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options
+        )
+
+    @property
+    def model_(self) -> Any:
+        """The trained Keras model: takes a dict of tensors, gives probabilities (jet, class)."""
+        if getattr(self, "_model", None) is None:
+            self._check_fitted()
+            self._model = self._build()
+            storage.set_weights(self._model, self.weights_)
+        return self._model
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "weights_"):
+            raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
+
+    # -- scoring ------------------------------------------------------------------------------------------------
+
+    def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
+        """Returns the probability of each class, (jet, class), columns as in ``classes_``.
+
+        Raises:
+            TaggerError: not fitted.
+            InputError: the jets do not keep the contract.
+            FeatureError: a feature cannot be worked out.
+        """
+        from hepnn import training
+
+        model = self.model_
+        check_jets(jets)
+        scores = np.empty((len(jets), len(self.classes_)), np.float32)
+        for start in range(0, len(jets), _CHUNK):
+            chunk = jets[start : start + _CHUNK]
+            scores[start : start + _CHUNK] = training.predict(model, self.representation_.tensors(chunk))
+        return scores
+
+    def predict(self, jets: ak.Array) -> npt.NDArray[Any]:
+        """Returns the most probable class of each jet, (jet,)."""
+        best = self.predict_proba(jets).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def score(self, jets: ak.Array, y: Any = None, sample_weight: Any = None) -> float:
+        """Returns the share of jets whose most probable class is the true one.
+
+        Args:
+            jets: (jet,) records.
+            y: (jet,) classes; ``jets.label`` if None.
+            sample_weight: (jet,) weights, or None.
+        """
+        return float(np.average(self.predict(jets) == labels_of(jets, y), weights=sample_weight))
+
+    def __call__(self, jets: ak.Array) -> ak.Array:
+        """Returns the scores as records with one field a class, nested like ``jets``."""
+        counts = []
+        flat = jets
+        while isinstance(flat, ak.Array) and flat.ndim > 1:
+            counts.append(ak.num(flat))
+            flat = ak.flatten(flat)
+        probabilities = self.predict_proba(flat)
+        scores = ak.zip({str(name): probabilities[:, i] for i, name in enumerate(self.classes_)})
+        for number in reversed(counts):
+            scores = ak.unflatten(scores, number)
+        return scores
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Returns the folder the tagger was written to: ``tagger.json`` to read, ``weights.npz`` with a checksum.
+
+        Raises:
+            OutputError: the folder exists and ``overwrite`` is not set, or cannot be written.
+            TaggerError: not fitted.
+        """
+        self._check_fitted()
+        return storage.save(self, Path(folder), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any]] = ()) -> Tagger:
+        """Returns the tagger kept in ``folder``.
+
+        The network is built again by hepnn's own code; nothing in the folder is run.
+
+        Args:
+            folder: what `save` wrote.
+            custom: the functions of your own that it was made with, for features or the model.
+
+        Raises:
+            TaggerError: no tagger there, a damaged or changed file, or a custom function that was not given.
+        """
+        return storage.load(cls, Path(folder), custom={function.__name__: function for function in custom})
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_model", None)  # built again from weights_ when needed
+        return state
+
+    def read_schema(self) -> Schema | None:
+        """Returns the schema the tagger was trained with, or None if it was trained on jets from elsewhere."""
+        return self.schema if isinstance(self.schema, Schema | None) else load_schema(self.schema)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.target_tags.required = False
+        return tags
+
+
+def _weights(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | None:
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, np.float64)
+    if weights.shape != (n_jets,):
+        raise InputError(f"asked for one weight for each of {n_jets} jets; found the shape {weights.shape}.")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        bad = int((~(weights >= 0)).argmax())
+        raise InputError(
+            f"asked for weights that are finite, not negative and not all 0; jet {bad} has {weights[bad]}. With negative "
+            "weights the loss has no lower bound: train with their absolute value or without those jets, and use the "
+            "weights as they are when evaluating."
+        )
+    return weights

@@ -1,0 +1,381 @@
+"""Training: length-bucketed batches, and the loop around `keras.Model.fit`.
+
+Ragged clouds go in, a trained model and its history come out. A batch holds jets of like length, so that little
+padding is computed; which jets meet in a batch changes every epoch. Everything random follows from the seed and the
+epoch, so the same seed gives the same model on a CPU, and a training that was interrupted goes on as if it had not
+been (see ``checkpoint``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import math
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from sklearn.metrics import log_loss, roc_auc_score
+
+from hepnn.clouds import Clouds
+from hepnn.errors import TaggerError
+from hepnn.history import Trained
+from hepnn.models.inputs import JET
+
+__all__ = ["BucketedBatches", "bucket_lengths", "fit_model", "log_callbacks", "predict", "seeded"]
+
+Floats = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.int64]
+
+_LENGTH_STEP = 4
+"""Bucket lengths are multiples of this: fewer distinct shapes, each compiled once."""
+
+_SCORING_SLOTS = 65_536
+"""Padded particles in a batch when scoring: enough to be efficient, little enough to stay in cache."""
+
+
+def bucket_lengths(lengths: Integers, *, n_buckets: int) -> Integers:
+    """Returns the lengths that batches are padded to: at most ``n_buckets``, with about as many jets between each.
+
+    Args:
+        lengths: (jet,) particles a jet.
+        n_buckets: how many lengths to choose.
+
+    >>> bucket_lengths(np.array([3, 9, 10, 17, 18, 40]), n_buckets=3)
+    array([12, 20, 40])
+    """
+    quantiles = np.quantile(lengths, np.arange(1, n_buckets + 1) / n_buckets, method="higher")
+    return np.unique(np.maximum(-(-quantiles // _LENGTH_STEP) * _LENGTH_STEP, _LENGTH_STEP)).astype(np.int64)
+
+
+class BucketedBatches:
+    """Batches of jets of like length, shuffled anew each epoch.
+
+    The jets are shuffled, dealt into buckets by length, and cut into batches; what is left over in a bucket moves up
+    to the next longer one, so that each jet comes exactly once and at most one batch is not full. Then the batches
+    are shuffled.
+
+    Args:
+        clouds: the jets.
+        targets: (jet,) class indices.
+        weights: (jet,) or None.
+        batch_size: jets a batch.
+        n_buckets: distinct lengths.
+        seed: of the shuffling, together with the epoch.
+
+    Attributes:
+        epoch: the epoch that an iteration gives.
+        lengths: the lengths batches are padded to.
+    """
+
+    def __init__(
+        self,
+        clouds: Clouds,
+        targets: Integers,
+        weights: Floats | None,
+        *,
+        batch_size: int,
+        n_buckets: int,
+        seed: int,
+    ) -> None:
+        self.clouds, self.targets, self.weights = clouds, targets, weights
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.lengths = bucket_lengths(clouds.lengths, n_buckets=n_buckets)
+        self._bucket = np.searchsorted(self.lengths, clouds.lengths)
+
+    def __len__(self) -> int:
+        return -(-len(self.clouds) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for rows, length in self._deal():
+            inputs = self.clouds.pad(rows, length=length)
+            if self.weights is None:
+                yield inputs, self.targets[rows]
+            else:
+                yield inputs, self.targets[rows], self.weights[rows]
+
+    def _deal(self) -> list[tuple[Integers, int]]:
+        """The rows and the length of each batch."""
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.clouds))
+        batches: list[tuple[Integers, int]] = []
+        left_over = order[:0]
+        for bucket, length in enumerate(self.lengths):
+            rows = np.concatenate([left_over, order[self._bucket[order] == bucket]])
+            full = len(rows) // self.batch_size * self.batch_size
+            batches += [(part, int(length)) for part in rows[:full].reshape(-1, self.batch_size)]
+            left_over = rows[full:]
+        if len(left_over):
+            batches.append((left_over, int(self.lengths[-1])))
+        return [batches[index] for index in generator.permutation(len(batches))]
+
+    @property
+    def padding(self) -> float:
+        """The share of slots that is padding."""
+        slots = sum(len(rows) * length for rows, length in self._deal())
+        return 1 - float(self.clouds.lengths.sum()) / slots
+
+    def dataset(self) -> tf.data.Dataset:
+        """Returns a dataset of this epoch's batches for `keras.Model.fit`.
+
+        Its shapes are declared: left to itself, Keras takes the lengths of the first two batches for those of all.
+        """
+
+        def spec(array: npt.NDArray[Any]) -> tf.TensorSpec:
+            lengths = [None] * min(array.ndim, 2)  # jets and particles; the features are fixed
+            return tf.TensorSpec((*lengths, *array.shape[2:]), array.dtype)
+
+        first = next(iter(self))
+        signature = tf.nest.map_structure(spec, first)
+        if JET in first[0]:
+            signature[0][JET] = tf.TensorSpec((None, first[0][JET].shape[1]), tf.float32)
+        batches = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        return batches.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+
+
+def predict(model: keras.Model, clouds: Clouds) -> npt.NDArray[np.float32]:
+    """Returns the model's output for every jet, (jet, class), in order.
+
+    Jets are taken by length, so that each batch is padded to about its own length.
+    """
+    order = np.argsort(clouds.lengths, kind="stable")
+    output = np.empty((len(clouds), model.output_shape[-1]), np.float32)
+    lengths = np.maximum(clouds.lengths[order], 1)
+    stop = len(order)
+    while stop:
+        n_jets = max(_SCORING_SLOTS // int(lengths[stop - 1]), 1)
+        rows = order[max(stop - n_jets, 0) : stop]
+        output[rows] = model.predict_on_batch(clouds.pad(rows))
+        stop -= len(rows)
+    return output
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seeds everything that Keras draws from, and gives Python's and NumPy's generators back as they were."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # what Keras sets
+    try:
+        keras.utils.set_random_seed(seed)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+def fit_model(
+    model: keras.Model,
+    batches: BucketedBatches,
+    *,
+    validation: tuple[Clouds, Integers, Floats | None],
+    epochs: int,
+    learning_rate: float,
+    warmup_epochs: float,
+    weight_decay: float,
+    average: float,
+    patience: int,
+    checkpoint: Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Trained:
+    """Trains ``model`` in place and leaves it with the weights of its best epoch.
+
+    AdamW (Loshchilov, Hutter 2019, arXiv:1711.05101) with a rate that rises linearly, then falls to zero along a
+    cosine (arXiv:1608.03983).
+
+    Args:
+        model: takes the batches' inputs, gives probabilities (jet, class).
+        batches: the training jets.
+        validation: clouds, class indices (jet,) and weights (jet,) that no training step sees; after each epoch they
+            give ``val_loss``, ``val_accuracy`` and ``val_auc``.
+        epochs: most epochs.
+        learning_rate: its peak.
+        warmup_epochs: epochs, or a part of one, until the peak.
+        weight_decay: of AdamW.
+        average: momentum of the running mean of the weights that is validated and kept (Polyak, Juditsky 1992); 0
+            for the weights themselves.
+        patience: stop after so many epochs without a better ``val_auc``.
+        checkpoint: file to save the state in after each epoch, and to go on from if it is there.
+        callbacks: more Keras callbacks; they see the validation in their logs.
+
+    Raises:
+        TaggerError: the loss became NaN, or the checkpoint is of another model.
+    """
+    steps = len(batches)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        decay_steps=max(round((epochs - warmup_epochs) * steps), 1),
+        warmup_target=learning_rate,
+        warmup_steps=max(round(warmup_epochs * steps), 1),
+    )
+    model.compile(
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=False,
+    )
+    keeper = _BestWeights(batches, validation, average=average, patience=patience, checkpoint=checkpoint)
+    keeper.set_model(model)
+    first = keeper.restore()
+    start = time.perf_counter()
+    if first < epochs and not keeper.exhausted:
+        model.fit(
+            batches.dataset(),
+            initial_epoch=first,
+            epochs=epochs,
+            callbacks=[keeper, *callbacks],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
+    keeper.keep_best()
+    return Trained(keeper.history, keeper.best_epoch, time.perf_counter() - start, batches.padding)
+
+
+def log_callbacks(folder: str | Path | None) -> list[keras.callbacks.Callback]:
+    """Returns the Keras callbacks that log a training to ``folder``; none if it is None.
+
+    ``epochs.csv`` has a line an epoch, and goes on where a resumed training left it. Events for TensorBoard are
+    written beside it if that package is installed (``pip install 'hepnn[tensorboard]'``).
+    """
+    if folder is None:
+        return []
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    callbacks = [keras.callbacks.CSVLogger(str(folder / "epochs.csv"), append=True)]
+    if importlib.util.find_spec("tensorboard") is not None:
+        callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+    return callbacks
+
+
+class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Validates after each epoch, keeps the best weights, stops when there are no better ones, saves the state."""
+
+    def __init__(
+        self,
+        batches: BucketedBatches,
+        validation: tuple[Clouds, Integers, Floats | None],
+        *,
+        average: float,
+        patience: int,
+        checkpoint: Path | None,
+    ) -> None:
+        super().__init__()
+        self.batches, self.validation = batches, validation
+        self.momentum, self.patience, self.checkpoint = average, patience, checkpoint
+        self.history: dict[str, list[float]] = {}
+        self.best_epoch, self.best_value = -1, -math.inf
+        self.best: list[Any] = []
+        self.mean: list[Any] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether too many epochs have brought nothing better."""
+        return bool(self.history) and len(self.history["loss"]) - 1 - self.best_epoch >= self.patience
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.batches.epoch = epoch  # Keras starts the dataset over after this call
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if logs and not math.isfinite(logs["loss"]):
+            raise TaggerError(
+                f"the loss became {logs['loss']} in epoch {len(self.history.get('loss', []))}, batch {batch}. "
+                "Lower the learning rate, or look for extreme values in the features and weights."
+            )
+        if not self.momentum:
+            return
+        weights = self.model.get_weights()
+        step = int(self.model.optimizer.iterations)
+        momentum = min(self.momentum, step / (step + 10))  # a short memory at first, when the weights still move far
+        if not self.mean:
+            self.mean = weights
+        else:
+            self.mean = [momentum * mean + (1 - momentum) * new for mean, new in zip(self.mean, weights, strict=True)]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        current = self.model.get_weights()
+        validated = self.mean or current
+        self.model.set_weights(validated)
+        logs.update(self._validate())
+        self.model.set_weights(current)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(float(value))
+        if logs["val_auc"] > self.best_value:
+            self.best_value, self.best_epoch, self.best = logs["val_auc"], epoch, validated
+        if self.checkpoint is not None:
+            self._save(self.checkpoint)
+        if self.exhausted:
+            self.model.stop_training = True
+
+    def keep_best(self) -> None:
+        """Gives the model the weights of the best epoch."""
+        if self.best:
+            self.model.set_weights(self.best)
+
+    def _validate(self) -> dict[str, float]:
+        clouds, targets, weights = self.validation
+        probabilities = predict(self.model, clouds).astype(np.float64)
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        classes = list(range(probabilities.shape[1]))
+        right = probabilities.argmax(axis=1) == targets
+        return {
+            "val_loss": float(log_loss(targets, probabilities, sample_weight=weights, labels=classes)),
+            "val_accuracy": float(np.average(right, weights=weights)),
+            "val_auc": _auc(targets, probabilities, weights, classes),
+        }
+
+    def _state(self) -> list[Any]:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def _save(self, path: Path) -> None:
+        about = {"history": self.history, "best_epoch": self.best_epoch, "best_value": self.best_value}
+        groups = {
+            "state": [keras.ops.convert_to_numpy(variable) for variable in self._state()],
+            "best": self.best,
+            "mean": self.mean,
+        }
+        arrays = {f"{group}_{i}": array for group, values in groups.items() for i, array in enumerate(values)}
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        os.replace(part, path)
+
+    def restore(self) -> int:
+        """Takes up the saved state, if any, and returns the epoch to go on with."""
+        self.model.optimizer.build(self.model.trainable_variables)
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return 0
+        with np.load(self.checkpoint, allow_pickle=False) as saved:
+            about = json.loads(str(saved["about"]))
+            groups = {
+                group: [saved[f"{group}_{i}"] for i in range(sum(key.startswith(f"{group}_") for key in saved))]
+                for group in ("state", "best", "mean")
+            }
+        state = self._state()
+        if [v.shape for v in state] != [a.shape for a in groups["state"]]:
+            raise TaggerError(
+                f"asked to go on from {self.checkpoint}; found the state of a model with other weights. "
+                "Use the settings it was started with, or remove it to start afresh."
+            )
+        for variable, array in zip(state, groups["state"], strict=True):
+            variable.assign(array)
+        self.best, self.mean = groups["best"], groups["mean"]
+        self.history = about["history"]
+        self.best_epoch, self.best_value = about["best_epoch"], about["best_value"]
+        return len(self.history["loss"])
+
+
+def _auc(targets: Integers, probabilities: Floats, weights: Floats | None, classes: list[int]) -> float:
+    """The area under the ROC curve; for more than two classes the mean over one-against-rest."""
+    if len(classes) == 2:
+        return float(roc_auc_score(targets == 1, probabilities[:, 1], sample_weight=weights))
+    return float(
+        roc_auc_score(targets, probabilities, multi_class="ovr", labels=classes, sample_weight=weights)
+    )

@@ -1,0 +1,160 @@
+"""Batches by length, and the loop around them."""
+
+import keras
+import numpy as np
+import pytest
+
+from hepnn import Tagger
+from hepnn.clouds import Clouds, Sequences
+from hepnn.errors import TaggerError
+from hepnn.training import BucketedBatches, bucket_lengths, log_callbacks, predict
+
+SMALL = {"encoder": (8,), "units": (8,), "head_units": (8,)}
+SETTINGS = {"model_options": SMALL, "batch_size": 32, "n_buckets": 3, "seed": 5}
+
+
+def clouds_of(lengths):
+    """Clouds in which the only feature of a particle is the number of its jet."""
+    lengths = np.asarray(lengths)
+    values = np.repeat(np.arange(len(lengths)), lengths).astype(np.float32)[:, None]
+    return Clouds({"particles": Sequences(values, lengths, 0)}, None)
+
+
+@pytest.fixture
+def batches():
+    lengths = np.random.default_rng(0).integers(0, 100, 1000)
+    return BucketedBatches(
+        clouds_of(lengths), np.arange(1000), np.arange(1000.0), batch_size=64, n_buckets=5, seed=1
+    )
+
+
+def rows_of(batches):
+    return [targets for _, targets, _ in batches]
+
+
+def test_each_jet_comes_once_an_epoch_and_one_batch_at_most_is_not_full(batches):
+    for batches.epoch in range(3):
+        rows = rows_of(batches)
+        np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(1000))
+        assert sorted(map(len, rows))[1:] == [64] * (len(rows) - 1)
+
+
+def test_inputs_targets_and_weights_stay_together(batches):
+    for inputs, targets, weights in batches:
+        np.testing.assert_array_equal(targets, weights)
+        mask = inputs["particles_mask"]
+        of_jet = np.broadcast_to(targets[:, None], mask.shape)
+        np.testing.assert_array_equal(inputs["particles"][..., 0][mask], of_jet[mask])
+
+
+def test_there_are_few_shapes_and_little_padding(batches):
+    widths = {inputs["particles"].shape[1] for inputs, *_ in batches}
+    assert widths <= set(batches.lengths.tolist())
+    assert len(widths) <= 5
+    assert batches.padding < 0.25
+
+
+def test_epochs_differ_and_seeds_decide(batches):
+    first = rows_of(batches)
+    batches.epoch = 1
+    second = rows_of(batches)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    batches.epoch = 0
+    for a, b in zip(first, rows_of(batches), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_batches_of_one_length_come_spread_over_the_epoch(batches):
+    widths = [inputs["particles"].shape[1] for inputs, *_ in batches]
+    assert widths != sorted(widths)
+
+
+def test_batches_of_any_length_reach_keras(batches):
+    """Keras itself would declare the lengths of the first two batches for all."""
+    widths = {inputs["particles"].shape[1] for inputs, *_ in batches.dataset()}
+    assert widths == {inputs["particles"].shape[1] for inputs, *_ in batches}
+    assert batches.dataset().element_spec[0]["particles"].shape.as_list() == [None, None, 1]
+    assert len(batches.dataset()) == len(batches) == len(list(batches))
+
+
+def test_bucket_lengths_hold_every_jet():
+    lengths = np.array([0, 1, 2, 50, 51, 127])
+    chosen = bucket_lengths(lengths, n_buckets=4)
+    assert chosen[-1] >= 127
+    assert (np.diff(chosen) > 0).all()
+    assert bucket_lengths(np.zeros(4, int), n_buckets=4).tolist() == [4]
+
+
+def test_prediction_keeps_the_order_of_jets():
+    lengths = np.random.default_rng(0).integers(1, 60, 500)
+    values = keras.Input((None, 1), name="particles")
+    mask = keras.Input((None,), dtype="bool", name="particles_mask")
+    model = keras.Model({"particles": values, "particles_mask": mask}, values[:, 0])
+    np.testing.assert_array_equal(predict(model, clouds_of(lengths))[:, 0], np.arange(500))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(jets):
+    first, second = (Tagger(epochs=2, **SETTINGS).fit(jets) for _ in range(2))
+    for path, value in first.weights_.items():
+        np.testing.assert_array_equal(second.weights_[path], value)
+    other = Tagger(epochs=2, **{**SETTINGS, "seed": 6}).fit(jets)
+    assert any((other.weights_[path] != value).any() for path, value in first.weights_.items())
+
+
+def test_training_leaves_the_random_numbers_of_the_script_alone(jets):
+    np.random.seed(3)  # noqa: NPY002  # what a script might do
+    expected = np.random.random()  # noqa: NPY002
+    np.random.seed(3)  # noqa: NPY002
+    Tagger(epochs=1, **SETTINGS).fit(jets[:100])
+    assert np.random.random() == expected  # noqa: NPY002
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Stands for a killed process: raises once the epoch's state is on disk."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(jets, tmp_path):
+    checkpoint = tmp_path / "state.npz"
+    settings = {**SETTINGS, "epochs": 4, "model_options": {**SMALL, "dropout": 0.2}}
+    whole = Tagger(**settings).fit(jets)
+    with pytest.raises(KeyboardInterrupt):
+        Tagger(**settings).fit(jets, checkpoint=checkpoint, callbacks=[StopAfter(1)])
+    resumed = Tagger(**settings).fit(jets, checkpoint=checkpoint)
+    assert resumed.training_.history == whole.training_.history
+    for path, value in whole.weights_.items():
+        np.testing.assert_array_equal(resumed.weights_[path], value)
+
+
+def test_a_checkpoint_of_another_model_is_refused(jets, tmp_path):
+    checkpoint = tmp_path / "state.npz"
+    Tagger(epochs=1, **SETTINGS).fit(jets, checkpoint=checkpoint)
+    with pytest.raises(TaggerError, match=r"asked to go on from .*state.npz; found the state of a model with other"):
+        Tagger("lstm", epochs=2, **SETTINGS).fit(jets, checkpoint=checkpoint)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_the_training(jets):
+    tagger = Tagger(epochs=60, patience=2, learning_rate=0.05, average=0.0, **{**SETTINGS, "seed": 0}).fit(jets[:120])
+    history = tagger.training_.history["val_auc"]
+    assert tagger.training_.best_epoch == int(np.argmax(history))
+    assert len(history) < 60
+    assert len(history) == tagger.training_.best_epoch + 1 + 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(jets):
+    with pytest.raises(TaggerError, match="the loss became nan in epoch 0.* Lower the learning rate"):
+        Tagger(epochs=1, learning_rate=1e30, warmup_epochs=0.0, **SETTINGS).fit(jets)
+
+
+def test_logs_have_a_line_an_epoch(jets, tmp_path):
+    Tagger(epochs=2, **SETTINGS).fit(jets, callbacks=log_callbacks(tmp_path / "logs"))
+    lines = (tmp_path / "logs" / "epochs.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert {"loss", "val_loss", "val_auc", "learning_rate"} <= set(lines[0].split(","))
