@@ -30,7 +30,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Runs the command line and exits with its code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="hepnn", standalone_mode=False)
     except HepnnError as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
         click.echo(str(error), err=True)
@@ -101,9 +101,12 @@ def _import(path: str) -> Callable[..., Any]:
 
 
 def _load(folder: str, custom: tuple[str, ...]) -> Any:
+    from hepnn.progress import load_tensorflow
     from hepnn.tagger import Tagger
 
-    return Tagger.load(folder, custom=[_import(path) for path in custom])
+    tagger = Tagger.load(folder, custom=[_import(path) for path in custom])
+    load_tensorflow()
+    return tagger
 
 
 def _option_value(text: str) -> tuple[str, Any]:
@@ -132,8 +135,10 @@ def _names(text: str) -> tuple[str, ...]:
 @click.option("--jet-features", default="", metavar="NAMES", help="Jet features, by comma.")
 @click.option("--max-particles", default=defaults.MAX_PARTICLES, show_default=True,
               help="Particles kept a jet, the hardest.")
-@click.option("--scaling", type=click.Choice(["fixed", "fitted"]), default="fixed", show_default=True,
+@click.option("--scaling", type=click.Choice(["fixed", "fitted"]), default=defaults.SCALING, show_default=True,
               help="Published scaling of the features, or medians and widths of the training jets.")
+@click.option("--augment", default=",".join(defaults.AUGMENT), show_default=True, metavar="NAMES",
+              help="How training jets are varied, by comma; '' for not at all.")
 @click.option("--epochs", default=defaults.EPOCHS, show_default=True, help="Most epochs.")
 @click.option("--batch-size", default=defaults.BATCH_SIZE, show_default=True, help="Jets a batch.")
 @click.option("--learning-rate", default=defaults.LEARNING_RATE, show_default=True, help="Its peak.")
@@ -151,7 +156,7 @@ def _names(text: str) -> tuple[str, ...]:
 @_as_json
 def train(  # noqa: PLR0913  # one argument an option
     files: tuple[str, ...], schema: str | None, tree: str | None, output: str, model: str,
-    model_options: tuple[str, ...], features: str, jet_features: str, max_particles: int, scaling: str, epochs: int,
+    model_options: tuple[str, ...], features: str, jet_features: str, max_particles: int, scaling: str, augment: str, epochs: int,
     batch_size: int, learning_rate: float, patience: int, class_weight: str | None, weight: str | None,
     validation: tuple[str, ...], max_jets: int | None, seed: int, logs: str | None, resume: bool, force: bool,
     as_json: bool,
@@ -162,11 +167,9 @@ def train(  # noqa: PLR0913  # one argument an option
     """
     import awkward as ak
 
-    from hepnn.progress import console, epoch_lines
-    from hepnn.readers import read_jets
-    from hepnn.readers import schema_of
+    from hepnn.progress import console, epoch_lines, load_tensorflow
+    from hepnn.readers import read_jets, schema_of
     from hepnn.tagger import Tagger
-    from hepnn.training import log_callbacks
 
     folder = Path(output)
     if folder.exists() and not force:
@@ -187,6 +190,7 @@ def train(  # noqa: PLR0913  # one argument an option
         jet_features=_names(jet_features),
         max_particles=max_particles,
         scaling=scaling,
+        augment=_names(augment),
         class_weight=class_weight,
         epochs=epochs,
         batch_size=batch_size,
@@ -195,6 +199,9 @@ def train(  # noqa: PLR0913  # one argument an option
         seed=seed,
         schema=used,
     )
+    load_tensorflow()
+    from hepnn.training import log_callbacks
+
     tagger.fit(
         jets,
         sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
@@ -303,7 +310,8 @@ def evaluate(
         weights=scored.columns[weight] if weight else None,
     )
     if output:
-        plots.save(plots.plot_roc(evaluation.rocs(result)).figure, output)
+        curves = {f"{part.signal} against {part.background}": part.roc for part in result.separations}
+        plots.save(plots.plot_roc(curves).figure, output)
     if as_json:
         click.echo(json.dumps(result.to_dict()))
     else:
@@ -333,7 +341,7 @@ def generate_toy_command(n_jets: int, output: str, force: bool, seed: int, class
     from hepnn.generators import generate_toy
     from hepnn.progress import counting
 
-    with counting("generating", total=n_jets) as progress:
+    with counting("generating") as progress:
         generate_toy(output, n_jets, seed=seed, classes=_names(classes) or None, overwrite=force, progress=progress)
     click.echo(f"{output}:tree: {n_jets} jets")
 
@@ -353,7 +361,7 @@ def generate_quark_gluon_command(
     from hepnn.generators import generate_quark_gluon
     from hepnn.progress import counting
 
-    with counting("generating", total=n_jets) as progress:
+    with counting("generating") as progress:
         generate_quark_gluon(
             output, n_jets, seed=seed, processes=processes, mantissa_bits=mantissa_bits, overwrite=force,
             progress=progress,

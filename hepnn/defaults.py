@@ -6,7 +6,7 @@ They are those of the best recurrent tagger on the quark–gluon benchmark in th
 from __future__ import annotations
 
 __all__ = [
-    "AVERAGE",
+    "AUGMENT",
     "BATCH_SIZE",
     "EPOCHS",
     "FEATURES",
@@ -15,25 +15,27 @@ __all__ = [
     "MODEL",
     "N_BUCKETS",
     "PATIENCE",
+    "SCALING",
     "SCORE_PREFIX",
     "SCORE_TREE",
     "SEED",
     "VALIDATION_FRACTION",
-    "WARMUP_EPOCHS",
+    "WARMUP",
     "WEIGHT_DECAY",
 ]
 
 MODEL = "gru"
 FEATURES = "auto"
+SCALING = "fitted"
+AUGMENT = ("rotate",)
 MAX_PARTICLES = 128  # as in the JetClass set (arXiv:2202.03772)
 
 EPOCHS = 20
-BATCH_SIZE = 256  # jets
-N_BUCKETS = 8  # distinct lengths of batches
+BATCH_SIZE = 128  # jets
+N_BUCKETS = 16  # distinct lengths of batches
 LEARNING_RATE = 2e-3
-WARMUP_EPOCHS = 1.0
-WEIGHT_DECAY = 1e-2
-AVERAGE = 0.995  # momentum of the running mean of the weights
+WARMUP = 0.05  # share of all steps
+WEIGHT_DECAY = 1e-4
 PATIENCE = 5  # epochs
 VALIDATION_FRACTION = 0.1
 SEED = 0

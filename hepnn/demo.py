@@ -16,7 +16,7 @@ from hepnn import defaults, evaluation, plots
 from hepnn.baseline import BoostedTrees
 from hepnn.errors import OutputError, SourceError
 from hepnn.evaluation import Evaluation
-from hepnn.progress import console, counting, epoch_lines
+from hepnn.progress import console, counting, epoch_lines, load_tensorflow
 from hepnn.readers import read_jets
 from hepnn.report import evaluation_table
 from hepnn.tagger import Tagger
@@ -108,10 +108,12 @@ def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, m
 
     console.print("boosted trees on jet observables", highlight=False)
     trees = BoostedTrees(seed=seed).fit(train)
-    console.print("masked GRU on particles (loading TensorFlow)", highlight=False)
+    console.print("masked GRU on particles", highlight=False)
+    load_tensorflow()
     gru = Tagger("gru", epochs=epochs, seed=seed, schema="hepnn")
     gru.fit(train, callbacks=[epoch_lines(epochs)])
 
+    taggers: dict[str, Any] = {"boosted trees": trees, "masked GRU": gru}
     results = {
         name: evaluation.evaluate(
             test.label.to_numpy(),
@@ -120,14 +122,12 @@ def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, m
             signal="quark",
             background="gluon",
         )
-        for name, tagger in {"boosted trees": trees, "masked GRU": gru}.items()
+        for name, tagger in taggers.items()
     }
     gru.save(folder / "tagger", overwrite=True)
-    with counting("tagging", total=None) as progress:
+    with counting("tagging") as progress:
         tagged = tag(source, gru, folder / "scores.root", overwrite=True, progress=progress)
-    plots.save(
-        plots.plot_roc({name: rocs for name, result in results.items() for rocs in result.rocs.values()}).figure,
-        folder / "roc.png",
-    )
+    curves = {name: result.separations[0].roc for name, result in results.items()}
+    plots.save(plots.plot_roc(curves).figure, folder / "roc.png")
     plots.save(plots.plot_history(gru.training_).figure, folder / "training.png")
     return Demo(folder, results, tagged, time.perf_counter() - start)

@@ -75,7 +75,7 @@ class KeepFirstSlot(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, mask: Tensor) -> Tensor:
         """Returns the mask, (jet, particle) bool."""
-        return keras.ops.concatenate([keras.ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
+        return keras.ops.logical_or(mask, keras.ops.arange(keras.ops.shape(mask)[1]) == 0)
 
     def compute_output_spec(self, mask: Tensor) -> Tensor:
         """Returns the description of the output: that of the input."""

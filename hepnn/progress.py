@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+import rich.progress
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["console", "counting", "epoch_lines"]
+__all__ = ["Progress", "console", "counting", "epoch_lines", "load_tensorflow"]
+
+Progress = Callable[..., None]
+"""Called with the number of jets done, and the number of all if it is known."""
 
 console = Console(stderr=True)
 """Where everything goes that is not a result."""
 
 
 @contextlib.contextmanager
-def counting(what: str, *, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Shows a bar, and yields the function that moves it on by a number of jets."""
-    bar = Progress(
+def counting(what: str) -> Iterator[Progress]:
+    """Shows a bar, and yields the function to call with the number of jets done and, where known, of all jets."""
+    bar = rich.progress.Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -28,8 +34,28 @@ def counting(what: str, *, total: int | None = None) -> Iterator[Callable[[int],
         console=console,
     )
     with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda n: bar.advance(task, n)
+        task = bar.add_task(what, total=None)
+        yield lambda done, total=None: bar.update(task, completed=done, total=total)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow without what it writes to stderr about processors and drivers on its way in.
+
+    It writes that from C++ before any of its own settings can hold it back, so the stream itself is turned away.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow as tf
+
+        tf.transpose(tf.zeros((2, 2), tf.bool))  # looks for drivers and complains about booleans now, not later
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def epoch_lines(epochs: int) -> Any:
@@ -38,7 +64,7 @@ def epoch_lines(epochs: int) -> Any:
 
     class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
         def on_train_begin(self, logs: Any = None) -> None:
-            self.bar = Progress(
+            self.bar = rich.progress.Progress(
                 TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
             )
             self.task = self.bar.add_task("training", total=None)
@@ -60,6 +86,7 @@ def epoch_lines(epochs: int) -> Any:
             console.print(
                 f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}  {time.perf_counter() - self.start:.1f} s",
                 highlight=False,
+                soft_wrap=True,
             )
 
         def on_train_end(self, logs: Any = None) -> None:

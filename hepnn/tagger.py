@@ -24,6 +24,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 
 from hepnn import defaults, storage
+from hepnn.augmentation import augmenter
 from hepnn.clouds import Clouds, Collection, ParticleCloud
 from hepnn.errors import InputError, TaggerError
 from hepnn.features import JET_FEATURES, Feature, available, resolve_features
@@ -57,15 +58,15 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         order_by: the particles' field that orders the sequence.
         descending: whether the greatest comes first.
         scaling: "fixed" for the features' own centre and scale, "fitted" to work them out from the training jets.
+        augment: names in `hepnn.augmentation.AUGMENTATIONS`: how training jets are varied.
         class_weight: "balanced", or a weight for each class, or None.
         validation_fraction: share of the jets given to `fit` that is kept from training, to choose the best epoch.
         epochs: most epochs.
         batch_size: jets a batch.
         n_buckets: distinct lengths that batches are padded to.
         learning_rate: its peak.
-        warmup_epochs: epochs until that peak.
+        warmup: share of the training until that peak.
         weight_decay: of AdamW.
-        average: momentum of the running mean of the weights that is kept; 0 for none.
         patience: stop after so many epochs without a better validation AUC.
         seed: of all that is random.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
@@ -81,16 +82,16 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         max_particles: int = defaults.MAX_PARTICLES,
         order_by: str = "pt",
         descending: bool = True,
-        scaling: str = "fixed",
+        scaling: str = defaults.SCALING,
+        augment: Sequence[str] = defaults.AUGMENT,
         class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float = defaults.VALIDATION_FRACTION,
         epochs: int = defaults.EPOCHS,
         batch_size: int = defaults.BATCH_SIZE,
         n_buckets: int = defaults.N_BUCKETS,
         learning_rate: float = defaults.LEARNING_RATE,
-        warmup_epochs: float = defaults.WARMUP_EPOCHS,
+        warmup: float = defaults.WARMUP,
         weight_decay: float = defaults.WEIGHT_DECAY,
-        average: float = defaults.AVERAGE,
         patience: int = defaults.PATIENCE,
         seed: int = defaults.SEED,
         schema: str | Path | Schema | None = None,
@@ -103,15 +104,15 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.order_by = order_by
         self.descending = descending
         self.scaling = scaling
+        self.augment = augment
         self.class_weight = class_weight
         self.validation_fraction = validation_fraction
         self.epochs = epochs
         self.batch_size = batch_size
         self.n_buckets = n_buckets
         self.learning_rate = learning_rate
-        self.warmup_epochs = warmup_epochs
+        self.warmup = warmup
         self.weight_decay = weight_decay
-        self.average = average
         self.patience = patience
         self.seed = seed
         self.schema = schema
@@ -182,6 +183,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             batch_size=self.batch_size,
             n_buckets=self.n_buckets,
             seed=self.seed,
+            augment=augmenter(self.augment, self._feature_names()) if self.augment else None,
         )
         with training.seeded(self.seed):
             model = self._build()
@@ -191,9 +193,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 validation=validating,
                 epochs=self.epochs,
                 learning_rate=self.learning_rate,
-                warmup_epochs=self.warmup_epochs,
+                warmup=self.warmup,
                 weight_decay=self.weight_decay,
-                average=self.average,
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 callbacks=callbacks,
@@ -216,6 +217,12 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             },
             resolve_features(self.jet_features, JET_FEATURES),
         )
+
+    def _feature_names(self) -> dict[str, list[str]]:
+        return {
+            name: [feature.name for feature in collection.features]
+            for name, collection in self.representation_.collections.items()
+        }
 
     def _inputs(self, clouds: Clouds) -> dict[str, TensorSpec]:
         if self.scaling not in ("fixed", "fitted"):

@@ -24,10 +24,6 @@ from hepnn.writers import score_columns
 
 __all__ = ["Scored", "Tagged", "score", "tag"]
 
-Progress = Callable[[int], None]
-"""Called with the number of jets done since the last call."""
-
-
 class Tagged(NamedTuple):
     """What `tag` wrote.
 
@@ -72,7 +68,7 @@ def tag(
     tree: str = defaults.SCORE_TREE,
     prefix: str = defaults.SCORE_PREFIX,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Tagged:
     """Writes the scores of all jets in ``source`` to one ROOT file and returns what was written.
 
@@ -88,7 +84,7 @@ def tag(
         tree: name of the tree to write.
         prefix: of the branches' names, followed by the class.
         overwrite: replace an existing file.
-        progress: called as jets are done.
+        progress: called with the number of jets done.
 
     Raises:
         SourceError, SchemaError: the source cannot be read.
@@ -110,7 +106,7 @@ def tag(
             n_entries += len(scores)
             n_jets += len(chunk.jets)
             if progress is not None:
-                progress(len(chunk.jets))
+                progress(n_jets)
     return Tagged(Path(output), n_entries, n_jets)
 
 
@@ -122,7 +118,7 @@ def score(
     input_tree: str | None = None,
     columns: Sequence[str] = (),
     max_jets: int | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Returns truth and scores of the jets in ``source``, in order, to judge a tagger by.
 
@@ -133,7 +129,7 @@ def score(
         input_tree: the tree to read, where a file has several.
         columns: fields of the jets to return as well, such as a weight or ``pt``.
         max_jets: stop after so many.
-        progress: called as jets are done.
+        progress: called with the number of jets done.
 
     Raises:
         InputError: the source has no labels, no such column, or no jets.
@@ -151,7 +147,7 @@ def score(
         probabilities.append(tagger.predict_proba(jets))
         kept.append({name: ak.to_numpy(jets[name]) for name in columns})
         if progress is not None:
-            progress(len(jets))
+            progress(sum(map(len, labels)))
     if not sum(map(len, labels)):
         raise InputError(f"asked to judge a tagger on the jets of {source}; found none. Name files that hold jets.")
     return Scored(

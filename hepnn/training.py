@@ -15,7 +15,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ Integers = npt.NDArray[np.int64]
 
 _LENGTH_STEP = 4
 """Bucket lengths are multiples of this: fewer distinct shapes, each compiled once."""
+
+_CLIP_NORM = 1.0
+"""Greatest norm of a step's gradient: Pascanu, Mikolov, Bengio 2013 (arXiv:1211.5063), for recurrent networks."""
 
 _SCORING_SLOTS = 65_536
 """Padded particles in a batch when scoring: enough to be efficient, little enough to stay in cache."""
@@ -69,7 +72,8 @@ class BucketedBatches:
         weights: (jet,) or None.
         batch_size: jets a batch.
         n_buckets: distinct lengths.
-        seed: of the shuffling, together with the epoch.
+        seed: of the shuffling and the augmentation, together with the epoch.
+        augment: changes a batch's inputs (see `hepnn.augmentation`); None for no change.
 
     Attributes:
         epoch: the epoch that an iteration gives.
@@ -85,7 +89,9 @@ class BucketedBatches:
         batch_size: int,
         n_buckets: int,
         seed: int,
+        augment: Callable[[dict[str, Any], np.random.Generator], dict[str, Any]] | None = None,
     ) -> None:
+        self.augment = augment
         self.clouds, self.targets, self.weights = clouds, targets, weights
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
         self.lengths = bucket_lengths(clouds.lengths, n_buckets=n_buckets)
@@ -95,8 +101,10 @@ class BucketedBatches:
         return -(-len(self.clouds) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for rows, length in self._deal():
+        for index, (rows, length) in enumerate(self._deal()):
             inputs = self.clouds.pad(rows, length=length)
+            if self.augment is not None:
+                inputs = self.augment(inputs, np.random.default_rng([self.seed, self.epoch, index]))
             if self.weights is None:
                 yield inputs, self.targets[rows]
             else:
@@ -177,9 +185,8 @@ def fit_model(
     validation: tuple[Clouds, Integers, Floats | None],
     epochs: int,
     learning_rate: float,
-    warmup_epochs: float,
+    warmup: float,
     weight_decay: float,
-    average: float,
     patience: int,
     checkpoint: Path | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -196,10 +203,8 @@ def fit_model(
             give ``val_loss``, ``val_accuracy`` and ``val_auc``.
         epochs: most epochs.
         learning_rate: its peak.
-        warmup_epochs: epochs, or a part of one, until the peak.
+        warmup: share of all steps until the peak.
         weight_decay: of AdamW.
-        average: momentum of the running mean of the weights that is validated and kept (Polyak, Juditsky 1992); 0
-            for the weights themselves.
         patience: stop after so many epochs without a better ``val_auc``.
         checkpoint: file to save the state in after each epoch, and to go on from if it is there.
         callbacks: more Keras callbacks; they see the validation in their logs.
@@ -207,20 +212,20 @@ def fit_model(
     Raises:
         TaggerError: the loss became NaN, or the checkpoint is of another model.
     """
-    steps = len(batches)
+    steps = epochs * len(batches)
+    rising = max(round(warmup * steps), 1)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        decay_steps=max(round((epochs - warmup_epochs) * steps), 1),
-        warmup_target=learning_rate,
-        warmup_steps=max(round(warmup_epochs * steps), 1),
+        0.0, decay_steps=max(steps - rising, 1), warmup_target=learning_rate, warmup_steps=rising
     )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=_CLIP_NORM)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
     model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=1.0),
+        optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(),
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=False,
+        jit_compile=False,  # XLA compiles each length for longer than it saves (measured on CPU)
     )
-    keeper = _BestWeights(batches, validation, average=average, patience=patience, checkpoint=checkpoint)
+    keeper = _BestWeights(batches, validation, patience=patience, checkpoint=checkpoint)
     keeper.set_model(model)
     first = keeper.restore()
     start = time.perf_counter()
@@ -261,17 +266,15 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         batches: BucketedBatches,
         validation: tuple[Clouds, Integers, Floats | None],
         *,
-        average: float,
         patience: int,
         checkpoint: Path | None,
     ) -> None:
         super().__init__()
         self.batches, self.validation = batches, validation
-        self.momentum, self.patience, self.checkpoint = average, patience, checkpoint
+        self.patience, self.checkpoint = patience, checkpoint
         self.history: dict[str, list[float]] = {}
         self.best_epoch, self.best_value = -1, -math.inf
         self.best: list[Any] = []
-        self.mean: list[Any] = []
 
     @property
     def exhausted(self) -> bool:
@@ -287,28 +290,15 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the loss became {logs['loss']} in epoch {len(self.history.get('loss', []))}, batch {batch}. "
                 "Lower the learning rate, or look for extreme values in the features and weights."
             )
-        if not self.momentum:
-            return
-        weights = self.model.get_weights()
-        step = int(self.model.optimizer.iterations)
-        momentum = min(self.momentum, step / (step + 10))  # a short memory at first, when the weights still move far
-        if not self.mean:
-            self.mean = weights
-        else:
-            self.mean = [momentum * mean + (1 - momentum) * new for mean, new in zip(self.mean, weights, strict=True)]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        current = self.model.get_weights()
-        validated = self.mean or current
-        self.model.set_weights(validated)
         logs.update(self._validate())
-        self.model.set_weights(current)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         if logs["val_auc"] > self.best_value:
-            self.best_value, self.best_epoch, self.best = logs["val_auc"], epoch, validated
+            self.best_value, self.best_epoch, self.best = logs["val_auc"], epoch, self.model.get_weights()
         if self.checkpoint is not None:
             self._save(self.checkpoint)
         if self.exhausted:
@@ -339,7 +329,6 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         groups = {
             "state": [keras.ops.convert_to_numpy(variable) for variable in self._state()],
             "best": self.best,
-            "mean": self.mean,
         }
         arrays = {f"{group}_{i}": array for group, values in groups.items() for i, array in enumerate(values)}
         part = path.with_name(path.name + ".part")
@@ -356,7 +345,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             about = json.loads(str(saved["about"]))
             groups = {
                 group: [saved[f"{group}_{i}"] for i in range(sum(key.startswith(f"{group}_") for key in saved))]
-                for group in ("state", "best", "mean")
+                for group in ("state", "best")
             }
         state = self._state()
         if [v.shape for v in state] != [a.shape for a in groups["state"]]:
@@ -366,7 +355,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             )
         for variable, array in zip(state, groups["state"], strict=True):
             variable.assign(array)
-        self.best, self.mean = groups["best"], groups["mean"]
+        self.best = groups["best"]
         self.history = about["history"]
         self.best_epoch, self.best_value = about["best_epoch"], about["best_value"]
         return len(self.history["loss"])

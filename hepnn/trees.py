@@ -60,6 +60,8 @@ class TreeWriter:
         types: element types of some branches, name to dtype; values are converted where they fit. Branches
             not named have the type of the first chunk's array (float16 becomes float32).
         level: ZLIB compression level, 1 (fast) to 9 (small).
+        basket_entries: entries in a basket. That many are collected before they are written, so fewer mean
+            less memory, and less lost when the process is killed, but larger files.
         overwrite: replace an existing file; without it an existing file is an error.
         keep_partial: after an exception, leave what was written beside the target, as a readable file named
             in a note on the exception. Without it nothing is left.
@@ -83,6 +85,7 @@ class TreeWriter:
         tree: str = "tree",
         types: Mapping[str, npt.DTypeLike] | None = None,
         level: int = 4,
+        basket_entries: int = BASKET_ENTRIES,
         overwrite: bool = False,
         keep_partial: bool = False,
     ) -> None:
@@ -96,7 +99,10 @@ class TreeWriter:
         if not 1 <= level <= 9:
             raise InputError(f"asked for ZLIB level {level} for {path}; ZLIB knows the levels 1 to 9.")
         self._declared = {name: leaf_type(np.dtype(given), name) for name, given in (types or {}).items()}
+        if basket_entries < 1:
+            raise InputError(f"asked for {basket_entries} entries in a basket of {path}; give at least 1.")
         self._level = level
+        self._basket_entries = basket_entries
         self._overwrite = overwrite
         self._keep_partial = keep_partial
         self._branches: dict[str, BranchType] = {}
@@ -105,8 +111,8 @@ class TreeWriter:
         self._waiting_bytes = 0
         self._file: Any = None
         self._ttree: Any = None
-        self._check_target()
         self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._check_target()
 
     def __enter__(self) -> Self:
         try:
@@ -157,20 +163,24 @@ class TreeWriter:
         self.entries += n_entries
         self._waiting_entries += n_entries
         self._waiting_bytes += sum(column.values.nbytes for column in chunk.values())
-        if self._waiting_entries >= BASKET_ENTRIES or self._waiting_bytes >= BASKET_BYTES:
+        if self._waiting_entries >= self._basket_entries or self._waiting_bytes >= BASKET_BYTES:
             self._write_baskets(everything=False)
 
     def _check_target(self) -> None:
-        if self.path.is_dir():
+        try:
+            is_folder, exists, has_folder = self.path.is_dir(), self.path.exists(), self.path.parent.is_dir()
+        except OSError as error:
+            raise self._cannot_write(error) from error
+        if is_folder:
             raise OutputError(
                 f"asked to write the file {self.path}, which is a folder; add a file name to it."
             )
-        if self.path.exists() and not self._overwrite:
+        if exists and not self._overwrite:
             raise OutputError(
                 f"asked to write {self.path}, which exists already; choose another name, or overwrite it "
                 "(overwrite=True, `--force` on the command line)."
             )
-        if not self.path.parent.is_dir():
+        if not has_folder:
             raise OutputError(
                 f"asked to write {self.path}, but there is no folder {self.path.parent}; create it first."
             )
@@ -273,7 +283,7 @@ class TreeWriter:
         """Writes the waiting rows in whole baskets; with ``everything`` also the last, smaller one."""
         rows = {name: joined([chunk[name] for chunk in self._waiting]) for name in self._branches}
         n_entries = self._waiting_entries
-        step = max(1, min(BASKET_ENTRIES, n_entries * BASKET_BYTES // max(self._waiting_bytes, 1)))
+        step = max(1, min(self._basket_entries, n_entries * BASKET_BYTES // max(self._waiting_bytes, 1)))
         start = 0
         try:
             self._make_tree()
@@ -325,10 +335,15 @@ class TreeWriter:
             )
 
     def _abandon(self, error: BaseException) -> None:
+        is_kept = self._keep_partial and self.entries > 0
+        # the disk may be full: what went wrong is already on its way to the caller
+        with contextlib.suppress(Exception):
+            if is_kept:
+                self._write_baskets(everything=True)
         with contextlib.suppress(Exception):
             if self._file is not None:
                 self._file.close()
-        if self._keep_partial and self._ttree is not None and self._part.exists():
+        if is_kept and self._ttree is not None and self._part.exists():
             error.add_note(f"The first {self._ttree.num_entries} entries are in {self._part}.")
         else:
             self._drop()

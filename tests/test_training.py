@@ -141,7 +141,7 @@ def test_a_checkpoint_of_another_model_is_refused(jets, tmp_path):
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(jets):
-    tagger = Tagger(epochs=60, patience=2, learning_rate=0.05, average=0.0, **{**SETTINGS, "seed": 0}).fit(jets[:120])
+    tagger = Tagger(epochs=60, patience=2, learning_rate=0.05, **{**SETTINGS, "seed": 0}).fit(jets[:120])
     history = tagger.training_.history["val_auc"]
     assert tagger.training_.best_epoch == int(np.argmax(history))
     assert len(history) < 60
@@ -150,7 +150,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(jets):
 
 def test_a_loss_that_is_not_finite_stops_the_training(jets):
     with pytest.raises(TaggerError, match="the loss became nan in epoch 0.* Lower the learning rate"):
-        Tagger(epochs=1, learning_rate=1e30, warmup_epochs=0.0, **SETTINGS).fit(jets)
+        Tagger(epochs=1, learning_rate=1e30, warmup=0.0, **SETTINGS).fit(jets)
 
 
 def test_logs_have_a_line_an_epoch(jets, tmp_path):

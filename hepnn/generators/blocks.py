@@ -1,7 +1,7 @@
 """Blocks: a generator's work in fixed pieces, done on any number of processes, handed on in order.
 
-The number of jets fixes the blocks, and a block and the user's seed fix the block's random numbers. So the number
-of processes changes how long a sample takes, never what is in it.
+The number of jets fixes the blocks, and a block and the user's seed fix the block's random numbers. So the
+number of processes changes how long a sample takes, never what is in it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Result = TypeVar("Result")
 class Block(NamedTuple):
     """One piece of work: its number, how many jets it makes, and the seed of the whole sample."""
 
-    index: int
+    number: int
     n_jets: int
     seed: int
 
     def streams(self, n: int) -> list[np.random.SeedSequence]:
         """Returns ``n`` independent seed sequences that belong to this block alone."""
-        return np.random.SeedSequence(self.seed, spawn_key=(self.index,)).spawn(n)
+        return np.random.SeedSequence(self.seed, spawn_key=(self.number,)).spawn(n)
 
 
 def blocks_of(n_jets: int, *, size: int, seed: int) -> list[Block]:
@@ -64,10 +64,11 @@ def in_order(
     """Yields ``function(block)`` of every block, in the blocks' order.
 
     Args:
-        function: a module's function, or a `functools.partial` of one: other processes have to find it by name.
+        function: a module's function, or a `functools.partial` of one: other processes have to find it by
+            name.
         blocks: the work.
-        processes: how many processes work; None for one a processor core that this process may use. With 1 the
-            work is done in this very process.
+        processes: how many processes work; None for one a processor core that this process may use. With 1
+            the work is done in this very process.
 
     Raises:
         InputError: fewer than one process.
@@ -84,7 +85,9 @@ def in_order(
         return
     # spawn: a forked child would inherit threads of the parent's libraries in an unknown state
     pool = ProcessPoolExecutor(
-        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_the_parent
+        processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_leave_interrupts_to_the_parent,
     )
     waiting: deque[Future[Result]] = deque()
     todo = iter(blocks)
@@ -97,7 +100,8 @@ def in_order(
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise HepnnError(
-            f"a worker process of {processes} ended without an answer: killed, out of memory, or started by a script "
+            f"a worker process of {processes} ended without an answer: killed, out of memory, or started by "
+            "a script "
             'without `if __name__ == "__main__":` around its work. Add that, or use processes=1.'
         ) from error
     finally:

@@ -1,8 +1,9 @@
 """Fragmentation: the particles of toy jets, made of their prongs.
 
-In go `hepnn.generators.prongs.Prongs`; out come flat arrays of particles, jet after jet, by falling pt. A caricature
-of what parton showers, decays and detectors do, fast and without a Python loop over jets; the numbers are chosen so
-that jets look like those of JetClass to the eye. This is the second half of `hepnn.generators.toy`.
+In go `hepnn.generators.prongs.Prongs`; out come flat arrays of particles, jet after jet, by falling pt. A
+caricature of what parton showers, decays and detectors do, fast and without a Python loop over jets; the
+numbers are chosen so that jets look like those of JetClass to the eye. This is the second half of
+`hepnn.generators.toy`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hepnn.generators.prongs import ABSENT, BOTTOM, CHARM, ELECTRON, MUON, Prongs
+from hepnn.generators.prongs import ABSENT, ELECTRON, MUON, Prongs
 
 __all__ = ["KINDS", "MAX_PARTICLES", "Particles", "fragmented", "sum_per_jet"]
 
@@ -32,17 +33,18 @@ RESOLUTIONS = np.array([0.01, 0.12, 0.03, 0.015, 0.01], np.float32)
 
 # by flavour: ABSENT, LIGHT, GLUON, CHARM, BOTTOM, ELECTRON, MUON, TAU
 MULTIPLICITY = np.array([0.0, 9.2, 14.5, 9.7, 10.5, 0.0, 0.0, 1.2])
-"""Mean number of particles of a prong of 100 GeV. A gluon's is 1.6 times a quark's, as in Pythia at 500 GeV."""
+"""Mean number of particles of a prong of 100 GeV. A gluon's is 1.6 times a quark's, as in Pythia at 500
+GeV."""
 HARDNESS = np.array([0.0, 1.45, 1.25, 1.4, 1.3, 0.0, 0.0, 0.7], np.float32)
 """Width of the logarithm of the momentum fractions: the larger, the more one particle leads."""
 TRANSVERSE = np.array([0.0, 0.6, 0.8, 0.62, 0.68, 0.0, 0.0, 0.3], np.float32)
 """Momentum transverse to the prong, in GeV: a few hundred MeV as in string fragmentation."""
-DISPLACED = np.array([0.0, 0.04, 0.04, 0.12, 0.20, 0.0, 0.0, 1.0], np.float32)
+DISPLACED = np.array([0.0, 0.02, 0.02, 0.14, 0.20, 0.0, 0.0, 1.0], np.float32)
 """Share of the particles that come from a secondary vertex."""
 LIFETIME = np.array([0.0, 3.0, 3.0, 0.20, 0.46, 0.0, 0.0, 0.09], np.float32)
-"""cτ in mm: between D0 and D+ for charm, B for bottom, and τ (Particle Data Group, 2024); a few mm stand for strange
-hadrons, of which only early decays are well measured. An impact parameter is of the order of cτ at any boost: the
-flight grows as the decay's angles shrink."""
+"""cτ in mm: between D0 and D+ for charm, B for bottom, and τ (Particle Data Group, 2024); a few mm stand for
+strange hadrons, of which only early decays are well measured. An impact parameter is of the order of cτ at
+any boost: the flight grows as the decay's angles shrink."""
 LEPTONS_OF_DISPLACED = 0.08
 """Share of the displaced charged particles that are leptons: semileptonic decays."""
 MULTIPLICITY_POWER = 0.6
@@ -58,7 +60,7 @@ DZ_NOISE = (0.04, 0.20)
 
 
 class Particles(NamedTuple):
-    """The particles of some jets, jet after jet and by falling pt. All of shape (particle,) but ``counts``."""
+    """The particles of some jets, jet after jet and by falling pt; arrays of shape (particle,)."""
 
     pt: Floats
     eta: Floats
@@ -77,13 +79,13 @@ class Particles(NamedTuple):
 def fragmented(prongs: Prongs, *, rng: np.random.Generator) -> Particles:
     """Returns the particles of jets: momenta in GeV, impact parameters in mm, those of neutral particles 0.
 
-    Particles share a prong's momentum by log-normal numbers, and have a transverse momentum to it that does not
-    depend on their own, so that the harder are closer to the axis.
+    Particles share a prong's momentum by log-normal numbers, and have a transverse momentum to it that does
+    not depend on their own, so that the harder are closer to the axis.
     """
     jet, slot = np.nonzero(prongs.flavour != ABSENT)
     flavour = prongs.flavour[jet, slot]
     numbers = _numbers(prongs.pt[jet, slot], flavour, jet, rng)
-    source = np.repeat(np.arange(len(jet), dtype=np.int32), numbers)
+    source = np.repeat(np.arange(len(jet)), numbers)
     share = np.exp(HARDNESS[flavour][source] * _normal(rng, len(source)))
     share /= np.add.reduceat(share, np.cumsum(numbers) - numbers)[source]
     share *= prongs.pt[jet, slot].astype(np.float32)[source]
@@ -98,7 +100,9 @@ def fragmented(prongs: Prongs, *, rng: np.random.Generator) -> Particles:
     eta = prongs.eta[jet, slot].astype(np.float32)[source] + spread * _normal(rng, len(source))
     phi = prongs.phi[jet, slot].astype(np.float32)[source] + spread * _normal(rng, len(source))
     is_displaced = _uniform(rng, len(source)) < DISPLACED[flavour][source]
-    is_semileptonic = is_displaced & (kind == CHARGED_HADRON) & (_uniform(rng, len(source)) < LEPTONS_OF_DISPLACED)
+    is_semileptonic = (
+        is_displaced & (kind == CHARGED_HADRON) & (_uniform(rng, len(source)) < LEPTONS_OF_DISPLACED)
+    )
     kind[is_semileptonic] = rng.integers(IS_ELECTRON, IS_MUON + 1, int(is_semileptonic.sum()), dtype=np.uint8)
     charged = np.flatnonzero((kind != NEUTRAL_HADRON) & (kind != PHOTON))
     charge = np.zeros(len(source), np.int32)
@@ -108,11 +112,13 @@ def fragmented(prongs: Prongs, *, rng: np.random.Generator) -> Particles:
     impacts = np.zeros((4, len(source)), np.float32)
     impacts[:2, charged] = _impact(flights, pt[charged], D0_NOISE, rng)
     impacts[2:, charged] = _impact(flights, pt[charged], DZ_NOISE, rng)
-    return Particles(pt, eta, phi, kind, charge, *impacts, slot.astype(np.int32)[source], counts)
+    d0, d0_error, dz, dz_error = impacts
+    prong = slot.astype(np.int32)[source]
+    return Particles(pt, eta, phi, kind, charge, d0, d0_error, dz, dz_error, prong, counts)
 
 
 def sum_per_jet(values: npt.NDArray[Any], counts: Ints) -> npt.NDArray[np.float64]:
-    """Returns the sums over the particles of each jet, in double precision; each jet has to have a particle."""
+    """Returns the sums over each jet's particles, in double precision; no jet may be empty."""
     sums: npt.NDArray[np.float64] = np.add.reduceat(values, np.cumsum(counts) - counts, dtype=np.float64)
     return sums
 
@@ -126,7 +132,7 @@ def _numbers(pt: npt.NDArray[np.float64], flavour: Ints, jet: Ints, rng: np.rand
     return np.where((flavour == ELECTRON) | (flavour == MUON), 1, kept)
 
 
-def _kinds(flavour: Ints, source: npt.NDArray[np.int32], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def _kinds(flavour: Ints, source: Ints, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     u = _uniform(rng, len(source))
     kind = np.zeros(len(source), np.uint8)
     for edge in np.cumsum(KIND_SHARES)[:-1]:
@@ -141,7 +147,7 @@ def _by_falling_pt(pt: Floats, jet: Ints) -> Ints:
     """Returns the order that sorts particles by jet and within a jet by falling pt."""
     # the bits of a positive float sort like the float itself: one integer key is faster than two sorts
     falling = np.uint32(2**32 - 1) - pt.view(np.uint32)
-    return np.argsort((jet.astype(np.uint64) << np.uint64(32)) | falling)
+    return np.argsort((jet.astype(np.uint64) << np.uint64(32)) | falling, kind="stable")
 
 
 def _impact(flights: Floats, pt: Floats, noise: tuple[float, float], rng: np.random.Generator) -> Floats:

@@ -1,10 +1,12 @@
 """Prongs: the partons and leptons in a toy jet, from the decay of a resonance or a QCD splitting.
 
-In goes the class of each jet; out come up to four massless four-momenta a jet with their flavours. The kinematics of
-the decays is exact, so the prongs' invariant mass is the resonance's; everything else is simple by design. This is
-the first half of `hepnn.generators.toy`; `hepnn.generators.fragmentation` makes particles of the prongs.
+In goes the class of each jet; out come up to four massless four-momenta a jet with their flavours. The
+kinematics of the decays is exact, so the prongs' invariant mass is the resonance's; everything else is simple
+by design. This is the first half of `hepnn.generators.toy`; `hepnn.generators.fragmentation` makes particles
+of the prongs.
 
-Masses, widths and branching fractions: Particle Data Group, Review of Particle Physics (2024), summary tables.
+Masses, widths and branching fractions: Particle Data Group, Review of Particle Physics (2024), summary
+tables.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ Ints = npt.NDArray[np.int64]
 ABSENT, LIGHT, GLUON, CHARM, BOTTOM, ELECTRON, MUON, TAU = range(8)
 """Flavours of a prong; a neutrino is ABSENT."""
 LEPTON, FROM_W, FROM_Z, FROM_QCD = range(10, 14)
-"""Flavours to be drawn: a charged lepton, a quark of that boson's hadronic decay, a parton of the QCD mixture."""
+"""Flavours to be drawn: a charged lepton, a quark of that boson's hadronic decay, a parton of the QCD
+mixture."""
 N_SLOTS = 4
 
 MASS_H, MASS_Z, MASS_W, MASS_TOP = 125.2, 91.19, 80.37, 172.6
@@ -40,7 +43,8 @@ Z_BOTTOM, Z_CHARM = 0.216, 0.172
 QCD_FLAVOURS = {GLUON: 0.50, LIGHT: 0.36, CHARM: 0.07, BOTTOM: 0.07}
 """The toy's mixture for QCD jets."""
 QCD_ANGLE = (0.1, 0.9)
-"""Opening angle of the QCD splitting, drawn from dθ/θ: the collinear limit of QCD, cut at the jet's radius."""
+"""Opening angle of the QCD splitting, drawn from dθ/θ: the collinear limit of QCD, cut at the jet's
+radius."""
 QCD_FRACTION = (0.05, 0.5)
 """Momentum fraction of the softer QCD prong, drawn from dz/z: the soft limit of QCD."""
 QCD_RESPLITS = 0.35
@@ -87,18 +91,20 @@ CLASSES = {
     "Tbqq": Decay(MASS_TOP, WIDTH_TOP, (BOTTOM, ABSENT, FROM_W, LIGHT), (0.0, MASS_W)),
     "Tbl": Decay(MASS_TOP, WIDTH_TOP, (BOTTOM, ABSENT, LEPTON, ABSENT), (0.0, MASS_W)),
 }
-"""The ten classes of JetClass. A daughter mass of NaN is drawn: the off-shell W. Slots 0, 1 belong to the first
-daughter, 2, 3 to the second; a massless daughter has only the first of its slots. QCD's masses are drawn too."""
+"""The ten classes of JetClass. A daughter mass of NaN is drawn: the off-shell W. Slots 0, 1 belong to the
+first daughter, 2, 3 to the second; a massless daughter has only the first of its slots. QCD's masses are
+drawn too."""
 
 
 class Prongs(NamedTuple):
-    """The prongs of some jets. All but ``target_pt`` of shape (jet, slot); GeV and radians; the absent have pt 0."""
+    """The prongs of some jets, of shape (jet, slot), in GeV and radians; the absent have pt 0."""
 
     pt: Floats
     eta: Floats
     phi: Floats
     flavour: Ints
     target_pt: Floats
+    """The transverse momentum that the jet shall have, of shape (jet,)."""
 
 
 def draw_prongs(kind: Ints, *, rng: np.random.Generator) -> Prongs:
@@ -137,12 +143,16 @@ def _flavours(wanted: Ints, rng: np.random.Generator) -> Ints:
     from_w = np.where(rng.random(wanted.shape) < 0.5, CHARM, LIGHT)
     lepton = np.select([u < 1 / 3, u < 2 / 3], [ELECTRON, MUON], TAU)
     return np.select(
-        [wanted == FROM_QCD, wanted == FROM_Z, wanted == FROM_W, wanted == LEPTON], [qcd, from_z, from_w, lepton], wanted
+        [wanted == FROM_QCD, wanted == FROM_Z, wanted == FROM_W, wanted == LEPTON],
+        [qcd, from_z, from_w, lepton],
+        wanted,
     )
 
 
-def _decayed(kind: Ints, target: Floats, is_visible: npt.NDArray[np.bool_], rng: np.random.Generator) -> Floats:
-    """Returns four-momenta (energy, px, py, pz) of shape (4, slot, jet), the parent along x; 0 of the absent."""
+def _decayed(
+    kind: Ints, target: Floats, is_visible: npt.NDArray[np.bool_], rng: np.random.Generator
+) -> Floats:
+    """Returns four-momenta (energy, px, py, pz) of shape (4, slot, jet), along x; 0 of the absent."""
     decays = list(CLASSES.values())
     n = len(kind)
     is_qcd = kind == list(CLASSES).index("QCD")
@@ -183,7 +193,8 @@ def _decayed(kind: Ints, target: Floats, is_visible: npt.NDArray[np.bool_], rng:
 def _split(parent: Floats, mass: Floats, cosine: Floats, azimuth: Floats) -> tuple[Floats, Floats]:
     """Returns two massless daughters of a parent with a mass; a massless parent and nothing otherwise."""
     is_massive = mass > 0
-    first, second = _two_body(parent, np.where(is_massive, mass, 1.0), np.zeros((2, len(mass))), cosine, azimuth)
+    massless = np.zeros((2, len(mass)))
+    first, second = _two_body(parent, np.where(is_massive, mass, 1.0), massless, cosine, azimuth)
     return np.where(is_massive, first, parent), np.where(is_massive, second, 0.0)
 
 
@@ -192,8 +203,8 @@ def _two_body(
 ) -> tuple[Floats, Floats]:
     """Returns the four-momenta of a two-body decay, of shape (4, jet) each.
 
-    Momentum in the parent's frame: Particle Data Group, Review of Particle Physics (2024), chapter "Kinematics",
-    equation for two-body decays; then a boost with the parent's velocity.
+    Momentum in the parent's frame: Particle Data Group, Review of Particle Physics (2024), chapter
+    "Kinematics", equation for two-body decays; then a boost with the parent's velocity.
     """
     m1, m2 = daughters
     p = np.sqrt(np.maximum((mass**2 - (m1 + m2) ** 2) * (mass**2 - (m1 - m2) ** 2), 0.0)) / (2 * mass)
@@ -222,7 +233,7 @@ def _is_accepted(momenta: Floats, target: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _power_law(u: Floats, low: float, high: float, *, power: float) -> Floats:
-    """Returns draws from x^−power between ``low`` and ``high`` for uniform ``u``: the inverse of its integral."""
+    """Returns draws from x^−power between ``low`` and ``high`` for uniform ``u``: the integral inverted."""
     if power == 1.0:
         return low * (high / low) ** u
     exponent = 1.0 - power

@@ -1,9 +1,10 @@
 """Quark and gluon jets: simulated with Pythia 8, clustered with fastjet, written as one ROOT tree.
 
-The definition is that of the public EnergyFlow set (Komiske, Metodiev, Thaler, arXiv:1810.05165; Zenodo 3164691),
-so that published tables apply: pp at 14 TeV, Z(νν)+g and Z(νν)+q with q = u, d, s, hadronisation and multi-parton
-interactions on, final-state particles without neutrinos, anti-kT jets of R = 0.4, the leading jet of an event if
-500 < pT < 550 GeV and abs(y) < 1.7; half quark jets, half gluon jets. The particles keep their identity.
+The definition is that of the public EnergyFlow set (Komiske, Metodiev, Thaler, arXiv:1810.05165; Zenodo
+3164691), so that published tables apply: pp at 14 TeV, Z(νν)+g and Z(νν)+q with q = u, d, s, hadronisation
+and multi-parton interactions on, final-state particles without neutrinos, anti-kT jets of R = 0.4, the
+leading jet of an event if 500 < pT < 550 GeV and abs(y) < 1.7; half quark jets, half gluon jets. The
+particles keep their identity.
 
 Needs the extra ``hepnn[pythia]``. Please cite Pythia 8.3 (arXiv:2203.11601) and fastjet (arXiv:1111.6097) for
 results obtained with it.
@@ -22,6 +23,7 @@ import numpy.typing as npt
 
 from hepnn.errors import DependencyError, InputError
 from hepnn.generators.blocks import Block, Progress, blocks_of, in_order
+from hepnn.jets import JET_FIELDS
 from hepnn.kinematics import eta_from_p, phi_from_p, pt_from_p
 from hepnn.trees import TreeWriter
 
@@ -65,10 +67,14 @@ BATCH_EVENTS = 50
 COMPRESSION_LEVEL = 9
 """ZLIB's smallest: simulating the jets takes a hundred times longer than writing them."""
 
+BASKET_ENTRIES = 2_000
+"""Jets that are lost, at most, when the process is killed: a few minutes of work."""
+
 FLOAT32_MANTISSA_BITS = 23
 EXTRA_ENERGY_BITS = 6
-"""Mantissa bits that an energy keeps beyond those of the momenta. A jet's mass is a small difference of its energy
-and momentum: with 10 bits for both, jet masses change by 2.5 %, with these 6 more by 0.14 % (68 % quantiles)."""
+"""Mantissa bits that an energy keeps beyond those of the momenta. A jet's mass is a small difference of its
+energy and momentum: with 10 bits for both, jet masses change by 2.5 %, with these 6 more by 0.14 % (68 %
+quantiles)."""
 
 
 def generate_quark_gluon(
@@ -83,20 +89,20 @@ def generate_quark_gluon(
 ) -> Path:
     """Writes simulated quark and gluon jets to a ROOT file and returns its path.
 
-    One entry a jet, in mixed order, of the tree ``tree``: ``jet_pt jet_eta jet_phi jet_energy`` (GeV, float32),
-    ``label_quark label_gluon`` (bool), and by falling pt the particles ``part_px part_py part_pz part_energy`` (GeV,
-    float32) and ``part_pid`` (PDG code, int32). The same seed and number give the same jets on any number of
-    processes. Blocks are written as they come; after an error the jets of the finished ones remain in a file that
-    the error names.
+    One entry a jet, in mixed order, of the tree ``tree``: ``jet_pt jet_eta jet_phi jet_energy`` (GeV,
+    float32), ``label_quark label_gluon`` (bool), and by falling pt the particles ``part_px part_py part_pz
+    part_energy`` (GeV, float32) and ``part_pid`` (PDG code, int32). The same seed and number give the same
+    jets on any number of processes. Blocks are written as they come; after an error the jets of the finished
+    ones remain in a file that the error names.
 
     Args:
         path: the file to write.
         n_jets: number of jets; of an odd number, one more is a quark jet.
         seed: from 0 on.
-        processes: number of processes; None for one a processor core. A script that asks for more than 1 has to
-            call this under ``if __name__ == "__main__":``.
-        mantissa_bits: bits kept of the 23 of the particles' momenta, see `rounded`; energies keep 6 more and are
-            not below the momentum. None keeps all.
+        processes: number of processes; None for one a processor core. A script that asks for more than 1 has
+            to call this under ``if __name__ == "__main__":``.
+        mantissa_bits: bits kept of the 23 of the particles' momenta, see `rounded`; energies keep 6 more and
+            are not below the momentum. None keeps all.
         overwrite: replace an existing file.
         progress: called with the number of jets written and the number asked for.
 
@@ -114,7 +120,12 @@ def generate_quark_gluon(
     _generators()
     simulate = functools.partial(quark_gluon_columns, mantissa_bits=mantissa_bits)
     with TreeWriter(
-        path, tree=QUARK_GLUON_TREE, level=COMPRESSION_LEVEL, overwrite=overwrite, keep_partial=True
+        path,
+        tree=QUARK_GLUON_TREE,
+        level=COMPRESSION_LEVEL,
+        basket_entries=BASKET_ENTRIES,
+        overwrite=overwrite,
+        keep_partial=True,
     ) as out:
         out.extend(_no_jets())
         for columns in in_order(simulate, blocks, processes=processes):
@@ -133,31 +144,33 @@ def quark_gluon_columns(block: Block, *, mantissa_bits: int | None = None) -> di
     order = np.random.default_rng(order_stream).permutation(block.n_jets)
     jets = jets[order]
     is_quark = order < n_quarks
-    columns = {f"jet_{name}": ak.to_numpy(jets[name]).astype(np.float32) for name in ("pt", "eta", "phi", "energy")}
+    columns = {f"jet_{name}": ak.to_numpy(jets[name]).astype(np.float32) for name in JET_FIELDS}
     columns |= {"label_quark": is_quark, "label_gluon": ~is_quark}
     counts = ak.num(jets.particles)
     particles = {name: ak.to_numpy(ak.flatten(jets.particles[name])) for name in jets.particles.fields}
-    momenta = [particles[name].astype(np.float32) for name in ("px", "py", "pz")]
+    momenta = np.stack([particles[name] for name in ("px", "py", "pz")]).astype(np.float32)
     energy = particles["energy"].astype(np.float32)
     if mantissa_bits is not None:
         momenta, energy = _rounded_particles(momenta, particles["mass"], bits=mantissa_bits)
-    written = {**dict(zip(("px", "py", "pz"), momenta, strict=True)), "energy": energy, "pid": particles["pid"]}
+    px, py, pz = momenta
+    written = {"px": px, "py": py, "pz": pz, "energy": energy, "pid": particles["pid"]}
     return columns | {f"part_{name}": ak.unflatten(values, counts) for name, values in written.items()}
 
 
 def rounded(values: npt.NDArray[np.float32], *, bits: int) -> npt.NDArray[np.float32]:
     """Returns float32 values rounded to the nearest with ``bits`` mantissa bits; the others are zero.
 
-    Zeros compress well, which is how CMS NanoAOD stores floats (Rizzi, Petrucciani, Peruzzi, EPJ Web Conf. 214
-    (2019) 06021). The relative error is at most 2^-(bits+1). Infinite and NaN stay.
+    Zeros compress well, which is how CMS NanoAOD stores floats (Rizzi, Petrucciani, Peruzzi, EPJ Web Conf.
+    214 (2019) 06021). The relative error is at most 2^-(bits+1). Infinite and NaN stay.
 
     >>> rounded(np.float32([1.0, 1.26, -1.9]), bits=2)
     array([ 1.  ,  1.25, -2.  ], dtype=float32)
     """
+    values = np.ascontiguousarray(values, np.float32)
     shift = FLOAT32_MANTISSA_BITS - bits
     if shift <= 0:
         return values
-    patterns = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    patterns = values.view(np.uint32)
     # a carry out of the mantissa raises the exponent by one, as it should
     nearest = (patterns + np.uint32(1 << (shift - 1))) & ~np.uint32((1 << shift) - 1)
     return np.where(np.isfinite(values), nearest.view(np.float32), values)
@@ -168,18 +181,18 @@ def _no_jets() -> dict[str, Any]:
     lists = {name: np.empty(0, np.float32) for name in ("part_px", "part_py", "part_pz", "part_energy")}
     lists["part_pid"] = np.empty(0, np.int32)
     return {
-        **{f"jet_{name}": np.empty(0, np.float32) for name in ("pt", "eta", "phi", "energy")},
+        **{f"jet_{name}": np.empty(0, np.float32) for name in JET_FIELDS},
         **{f"label_{name}": np.empty(0, np.bool_) for name in ("quark", "gluon")},
         **{name: ak.unflatten(values, np.empty(0, np.int64)) for name, values in lists.items()},
     }
 
 
 def _rounded_particles(
-    momenta: list[npt.NDArray[np.float32]], mass: npt.NDArray[np.float64], *, bits: int
-) -> tuple[list[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """Returns the rounded momentum, and the energy that goes with it, rounded but never below the momentum."""
-    momenta = [rounded(component, bits=bits) for component in momenta]
-    momentum = np.sqrt(sum(component.astype(np.float64) ** 2 for component in momenta))
+    momenta: npt.NDArray[np.float32], mass: npt.NDArray[np.float64], *, bits: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Returns the rounded momenta, of shape (3, particle), and their energy, rounded but never below them."""
+    momenta = rounded(momenta, bits=bits)
+    momentum = np.sqrt((momenta.astype(np.float64) ** 2).sum(axis=0))
     energy_bits = min(bits + EXTRA_ENERGY_BITS, FLOAT32_MANTISSA_BITS)
     energy = rounded(np.hypot(momentum, mass).astype(np.float32), bits=energy_bits)
     one_up = (energy.view(np.uint32) + np.uint32(1 << (FLOAT32_MANTISSA_BITS - energy_bits))).view(np.float32)
@@ -193,8 +206,8 @@ def _generators() -> tuple[Any, Any]:
         import pythia8mc
     except ImportError as error:
         raise DependencyError(
-            f"asked to simulate jets, which needs pythia8mc and fastjet; {error.name} cannot be imported ({error}). "
-            "Install both with: pip install 'hepnn[pythia]'"
+            f"asked to simulate jets, which needs pythia8mc and fastjet; {error.name} cannot be imported "
+            f"({error}). Install both with: pip install 'hepnn[pythia]'"
         ) from error
     # without this fastjet prints its banner to stdout, where results belong; the module docstring cites it
     fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)

@@ -1,9 +1,10 @@
 """Toy jets: as many as you like, in seconds, with the branch names of JetClass.
 
-For trying things out, for tests and for measuring speed. **Not a simulation of physics**: the decays of H, W, Z and
-top are exact kinematics, but prongs fragment by made-up distributions (`hepnn.generators.fragmentation`). The ten
-classes differ as those of JetClass do (Qu, Li, Qian, arXiv:2202.03772): by prongs and their masses, displaced
-particles of b and c, leptons, and the multiplicities of quarks and gluons. No conclusion about real jets follows.
+For trying things out, for tests and for measuring speed. **Not a simulation of physics**: the decays of H, W,
+Z and top are exact kinematics, but prongs fragment by made-up distributions
+(`hepnn.generators.fragmentation`). The ten classes differ as those of JetClass do (Qu, Li, Qian,
+arXiv:2202.03772): by prongs and their masses, displaced particles of b and c, leptons, and the multiplicities
+of quarks and gluons. No conclusion about real jets follows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from hepnn.errors import InputError, closest
 from hepnn.generators.blocks import Block, Progress, blocks_of
 from hepnn.generators.fragmentation import KINDS, MASSES, Particles, fragmented, sum_per_jet
-from hepnn.generators.prongs import CLASSES, draw_prongs
+from hepnn.generators.prongs import CLASSES, N_SLOTS, draw_prongs
 from hepnn.trees import TreeWriter
 
 __all__ = ["TOY_CLASSES", "generate_toy", "toy_columns", "toy_jets"]
@@ -50,7 +51,9 @@ def generate_toy(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Writes toy jets to the tree ``tree`` of a ROOT file, with the branches of `toy_columns`; returns its path.
+    """Writes toy jets to the tree ``tree`` of a ROOT file and returns its path.
+
+    The branches are those of `toy_columns`, which has more on them.
 
     Args:
         path: the file to write.
@@ -77,13 +80,13 @@ def toy_columns(n_jets: int, *, seed: int = 0, classes: Sequence[str] | None = N
     """Returns toy jets as branches of a JetClass file: name to array.
 
     NumPy arrays of shape (jet,): ``jet_pt jet_eta jet_phi jet_energy`` (GeV and radians), ``jet_nparticles``,
-    ``jet_sdmass`` (GeV), ``jet_tau1`` to ``jet_tau4``, and a boolean ``label_*`` for each class. Awkward arrays of
-    shape (jet, *), by falling pt: ``part_px part_py part_pz part_energy`` (GeV), ``part_deta`` (times the sign of
-    the jet's η, as in JetClass) ``part_dphi``, ``part_d0val part_d0err part_dzval part_dzerr`` (mm, 0 for neutral
-    particles), ``part_charge`` and five booleans ``part_is*``.
+    ``jet_sdmass`` (GeV), ``jet_tau1`` to ``jet_tau4``, and a boolean ``label_*`` for each class. Awkward
+    arrays of shape (jet, *), by falling pt: ``part_px part_py part_pz part_energy`` (GeV), ``part_deta``
+    (times the sign of the jet's η, as in JetClass) ``part_dphi``, ``part_d0val part_d0err part_dzval
+    part_dzerr`` (mm, 0 for neutral particles), ``part_charge`` and five booleans ``part_is*``.
 
-    The same arguments give the same jets, and a longer sample of the same seed begins with the whole blocks of a
-    shorter one.
+    The same arguments give the same jets, and a longer sample of the same seed begins with the whole blocks
+    of a shorter one.
 
     Args:
         n_jets: number of jets.
@@ -107,29 +110,29 @@ def toy_columns(n_jets: int, *, seed: int = 0, classes: Sequence[str] | None = N
 
 
 def toy_jets(n_jets: int, *, seed: int = 0, classes: Sequence[str] | None = None) -> ak.Array:
-    """Returns toy jets as hepnn's readers would, see `hepnn.jets`; arguments and errors as for `toy_columns`."""
+    """Returns toy jets as hepnn's readers would, see `hepnn.jets`; arguments as for `toy_columns`."""
     from hepnn.schema import jets_from_columns, load_schema
 
     return jets_from_columns(toy_columns(n_jets, seed=seed, classes=classes), load_schema("jetclass"))
 
 
 def soft_drop_mass(particles: Particles, momenta: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Returns the groomed mass of each jet, in GeV: after soft drop (Larkoski et al., arXiv:1402.2657), simplified.
+    """Returns the groomed mass of each jet, in GeV: soft drop (Larkoski et al., arXiv:1402.2657) simplified.
 
-    Prongs with less than z_cut = 0.1 of the jet's pt are dropped as soft drop with β = 0 would, and of the others
-    what is farther than 0.2 from the prong's hardest particle. A declustering would find the prongs; here they are
-    known from the generation.
+    Prongs with less than z_cut = 0.1 of the jet's pt are dropped as soft drop with β = 0 would, and of the
+    others what is farther than 0.2 from the prong's hardest particle. A declustering would find the prongs;
+    here they are known from the generation.
 
     Args:
         particles: the particles of the jets.
         momenta: their energy, px, py and pz in GeV, of shape (4, particle).
     """
     n_jets = len(particles.counts)
-    prong = np.repeat(np.arange(n_jets) * 4, particles.counts) + particles.prong
-    prong_pt = np.bincount(prong, weights=particles.pt, minlength=4 * n_jets)
-    jet_pt = np.repeat(sum_per_jet(particles.pt, particles.counts), 4)
+    prong = np.repeat(np.arange(n_jets) * N_SLOTS, particles.counts) + particles.prong
+    prong_pt = np.bincount(prong, weights=particles.pt, minlength=N_SLOTS * n_jets)
+    jet_pt = np.repeat(sum_per_jet(particles.pt, particles.counts), N_SLOTS)
     # written backwards, the last and hardest particle of a prong stays
-    hardest = np.zeros(4 * n_jets, np.int64)
+    hardest = np.zeros(N_SLOTS * n_jets, np.int64)
     hardest[prong[::-1]] = np.arange(len(prong))[::-1]
     distance = _distance_squared(particles, hardest[prong])
     kept = (prong_pt > GROOM_FRACTION * jet_pt)[prong] & (distance < GROOM_RADIUS**2)
@@ -138,10 +141,10 @@ def soft_drop_mass(particles: Particles, momenta: npt.NDArray[np.float32]) -> np
 
 
 def n_subjettiness(particles: Particles) -> list[npt.NDArray[np.float64]]:
-    """Returns τ_1 … τ_4 of each jet: Σ pt·min_k ΔR_k / (R0 Σ pt) (Thaler, Van Tilburg, arXiv:1011.2268, eq. 2.1-2.2).
+    """Returns τ_1 … τ_4 of each jet: Σ pt·min_k ΔR_k / (R0 Σ pt).
 
-    The axes are particles rather than minimised: the hardest one, and then, one after the other, the particle that
-    adds most to τ_N.
+    From Thaler, Van Tilburg, arXiv:1011.2268, equations 2.1 and 2.2. The axes are particles rather than
+    minimised: the hardest one, and then, one after the other, the particle that adds most to τ_N.
     """
     counts = particles.counts
     starts = np.cumsum(counts) - counts
@@ -163,7 +166,7 @@ def n_subjettiness(particles: Particles) -> list[npt.NDArray[np.float64]]:
 def _class_indices(classes: Sequence[str] | None) -> npt.NDArray[np.int64]:
     """Returns the indices of the classes asked for."""
     if isinstance(classes, str):
-        raise InputError(f"asked for the classes {classes!r}, one text; give a list of names, such as [{classes!r}].")
+        raise InputError(f"asked for the classes {classes!r}, a text; give a list: [{classes!r}].")
     names = [name.removeprefix("label_") for name in (TOY_CLASSES if classes is None else classes)]
     for name in names:
         if name not in TOY_CLASSES:
@@ -189,7 +192,7 @@ def _block_columns(block: Block, classes: npt.NDArray[np.int64]) -> dict[str, An
     """Returns the branches of one block."""
     # a tenth faster than the default bit generator
     rng = np.random.Generator(np.random.SFC64(block.streams(1)[0]))
-    numbers = block.index * BLOCK_JETS + np.arange(block.n_jets)
+    numbers = block.number * BLOCK_JETS + np.arange(block.n_jets)
     kind = rng.permutation(classes[numbers % len(classes)])
     prongs = draw_prongs(kind, rng=rng)
     particles = fragmented(prongs, rng=rng)
@@ -218,14 +221,15 @@ def _block_columns(block: Block, classes: npt.NDArray[np.int64]) -> dict[str, An
     }
     lists |= {f"is{name}": particles.kind == index for index, name in enumerate(KINDS)}
     offsets = ak.index.Index64(np.concatenate([[0], np.cumsum(counts)]))
-    numbers_of_jets = {"pt": pt, "eta": eta, "phi": phi, "energy": energy, "sdmass": soft_drop_mass(particles, momenta)}
-    numbers_of_jets |= {f"tau{n}": tau for n, tau in enumerate(n_subjettiness(particles), start=1)}
+    jets = {"pt": pt, "eta": eta, "phi": phi, "energy": energy}
+    jets["sdmass"] = soft_drop_mass(particles, momenta)
+    jets |= {f"tau{n}": tau for n, tau in enumerate(n_subjettiness(particles), start=1)}
     return {
         **{
             f"part_{name}": ak.Array(ak.contents.ListOffsetArray(offsets, ak.contents.NumpyArray(values)))
             for name, values in lists.items()
         },
-        **{f"jet_{name}": values.astype(np.float32) for name, values in numbers_of_jets.items()},
+        **{f"jet_{name}": values.astype(np.float32) for name, values in jets.items()},
         "jet_nparticles": counts.astype(np.int32),
         **{f"label_{name}": kind == index for index, name in enumerate(TOY_CLASSES)},
     }
@@ -239,7 +243,8 @@ def _four_momenta(particles: Particles) -> npt.NDArray[np.float32]:
     pt = particles.pt
     p = 0.5 * pt * (growth + decay)
     energy = np.sqrt(p**2 + (MASSES**2)[particles.kind])
-    return np.stack([energy, pt * np.cos(particles.phi), pt * np.sin(particles.phi), 0.5 * pt * (growth - decay)])
+    px, py, pz = pt * np.cos(particles.phi), pt * np.sin(particles.phi), 0.5 * pt * (growth - decay)
+    return np.stack([energy, px, py, pz])
 
 
 def _distance_squared(particles: Particles, axis: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -12,6 +12,10 @@ from hepnn.layers import POOLINGS, AttentionPooling, MaskedPooling
 
 __all__ = ["READOUTS", "encode", "head", "per_collection", "read_out"]
 
+SUM_SCALE = 1 / 32
+"""Factor of every sum over particles: of order one over their usual number, so that the head starts with values of
+order one. Without it training at the default rate can diverge."""
+
 READOUTS = ("attention", *POOLINGS)
 
 
@@ -57,7 +61,10 @@ def read_out(
             outputs.append(MaskedPooling(kind, name=f"{name}_{kind}")(values[..., :forward], mask))
             outputs.append(values[:, 0, forward:])
         else:
-            outputs.append(MaskedPooling(kind, name=f"{name}_{kind}")(values, mask))
+            pooled = MaskedPooling(kind, name=f"{name}_{kind}")(values, mask)
+            if kind == "sum":
+                pooled = keras.layers.Rescaling(SUM_SCALE, name=f"{name}_sum_scale")(pooled)
+            outputs.append(pooled)
     return outputs
 
 

@@ -30,12 +30,14 @@ def recurrent(
     *,
     cell: str = "gru",
     encoder: Sequence[int] | Mapping[str, Sequence[int]] = (100, 100),
-    units: Sequence[int] | Mapping[str, Sequence[int]] = (100,),
+    units: Sequence[int] | Mapping[str, Sequence[int]] = (80,),
+    max_steps: int | Mapping[str, int] = 48,
     bidirectional: bool = False,
     readout: Sequence[str] = ("mean", "max"),
     skip: Sequence[str] = ("sum",),
+    skip_encoder: Sequence[int] | Mapping[str, Sequence[int]] = (128,),
     head_units: Sequence[int] = (100,),
-    dropout: float = 0.0,
+    dropout: float = 0.1,
     activation: str = "relu",
 ) -> keras.Model:
     """Returns a tagger with masked recurrent layers.
@@ -46,10 +48,13 @@ def recurrent(
         cell: "gru" or "lstm".
         encoder: widths of the 1×1 convolutions; by collection if a mapping.
         units: widths of the recurrent layers; by collection if a mapping.
+        max_steps: the recurrent layers read only so many particles, the first, which costs most of the time; by
+            collection if a mapping.
         bidirectional: read the sequence both ways; doubles the width.
         readout: what is taken from the recurrent layer's sequence: "last" (its last state), "mean", "max", "sum",
             "attention".
-        skip: poolings of the encoded particles that go around the recurrent layer, as in Deep Sets.
+        skip: poolings over all encoded particles that go around the recurrent layers, as in Deep Sets.
+        skip_encoder: widths of further 1×1 convolutions before them; by collection if a mapping.
         head_units: widths of the dense layers behind.
         dropout: share of the head's units dropped in training.
         activation: of the encoder and the head.
@@ -65,16 +70,19 @@ def recurrent(
     tensors, sequences, jet = cloud_inputs(inputs)
     parts: list[Any] = []
     for name, (values, mask) in sequences.items():
-        widths = per_collection(encoder, name)
-        encoded = states = encode(values, widths=widths, activation=activation, name=name)
-        steps = KeepFirstSlot(name=f"{name}_steps")(mask)
+        encoded = encode(values, widths=per_collection(encoder, name), activation=activation, name=name)
+        n_steps = per_collection(max_steps, name)
+        states, steps = encoded[:, :n_steps], KeepFirstSlot(name=f"{name}_steps")(mask[:, :n_steps])
         for depth, width in enumerate(per_collection(units, name)):
             layer = _CELLS[cell](width, return_sequences=True, name=f"{name}_{cell}_{depth}")
             if bidirectional:
                 layer = keras.layers.Bidirectional(layer, name=f"{name}_both_ways_{depth}")
             states = layer(states, mask=steps)
         parts += read_out(states, steps, how=readout, name=f"{name}_{cell}", both_ways=bidirectional)
-        parts += read_out(encoded, mask, how=skip, name=f"{name}_skip")
+        if skip:
+            widths = per_collection(skip_encoder, name)
+            encoded = encode(encoded, widths=widths, activation=activation, name=f"{name}_skip")
+            parts += read_out(encoded, mask, how=skip, name=f"{name}_skip")
     if jet is not None:
         parts.append(jet)
     output = head(parts, widths=head_units, dropout=dropout, activation=activation, n_classes=n_classes)

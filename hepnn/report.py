@@ -1,0 +1,51 @@
+"""Results as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from hepnn.evaluation import EFFICIENCIES, Evaluation
+
+__all__ = ["evaluation_table", "print_result"]
+
+_WIDTH_OF_A_FILE = 120
+"""Columns where stdout is no terminal, so that no table is folded in a pipe."""
+
+
+def evaluation_table(results: Mapping[str, Evaluation]) -> Table:
+    """Returns a table with a row for each tagger and signal.
+
+    Args:
+        results: evaluations by the tagger's name.
+    """
+    table = Table(
+        "tagger",
+        "signal",
+        "background",
+        caption="± one standard deviation, statistical; rejection at 30, 50 and 70 % signal efficiency",
+        caption_justify="left",
+    )
+    for name in ("accuracy", "AUC", *(f"rej. {at:.0%}" for at in EFFICIENCIES)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, result in results.items():
+        for part in result.separations:
+            table.add_row(
+                name,
+                part.signal,
+                part.background,
+                str(result.accuracy),
+                str(part.auc),
+                *(str(part.rejection[at]) for at in EFFICIENCIES),
+            )
+    return table
+
+
+def print_result(table: Table) -> None:
+    """Prints a table to stdout."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_FILE
+    console.print(table)

@@ -1,0 +1,65 @@
+import os
+
+import numpy as np
+import pytest
+
+from hepnn.errors import HepnnError, InputError
+from hepnn.generators.blocks import blocks_of, in_order
+
+
+def draws(block):
+    (stream,) = block.streams(1)
+    return block.number, os.getpid(), np.random.default_rng(stream).random(block.n_jets).tolist()
+
+
+def die(block):
+    os._exit(1)
+
+
+def fail(block):
+    raise ValueError(f"block {block.number} is bad")
+
+
+@pytest.mark.parametrize(
+    ("n_jets", "sizes"), [(0, []), (1, [1]), (10, [10]), (11, [10, 1]), (np.int64(30), [10, 10, 10])]
+)
+def test_blocks_add_up(n_jets, sizes):
+    assert [block.n_jets for block in blocks_of(n_jets, size=10, seed=1)] == sizes
+
+
+def test_streams_differ_between_blocks_seeds_and_purposes():
+    blocks = blocks_of(20, size=10, seed=1) + blocks_of(10, size=10, seed=2)
+    firsts = {np.random.default_rng(stream).random() for block in blocks for stream in block.streams(3)}
+    assert len(firsts) == 9
+
+
+def test_the_number_of_processes_changes_nothing_but_who_works():
+    blocks = blocks_of(55, size=10, seed=3)
+    alone = list(in_order(draws, blocks, processes=1))
+    together = list(in_order(draws, blocks, processes=2))
+    assert [(number, values) for number, _, values in alone] == [
+        (number, values) for number, _, values in together
+    ]
+    assert {pid for _, pid, _ in alone} == {os.getpid()}
+    assert os.getpid() not in {pid for _, pid, _ in together}
+
+
+def test_an_error_in_another_process_arrives():
+    with pytest.raises(ValueError, match="block 0 is bad"):
+        list(in_order(fail, blocks_of(20, size=10, seed=1), processes=2))
+
+
+def test_a_process_that_dies_is_named():
+    with pytest.raises(HepnnError, match=r"a worker process of 2 ended without an answer.*processes=1"):
+        list(in_order(die, blocks_of(20, size=10, seed=1), processes=2))
+
+
+@pytest.mark.parametrize(("n_jets", "seed"), [(-1, 1), (1.5, 1), (True, 1), (1, -1), (1, 0.5)])
+def test_numbers_and_seeds_without_sense_are_refused(n_jets, seed):
+    with pytest.raises(InputError, match="give a whole number from 0 on"):
+        blocks_of(n_jets, size=10, seed=seed)
+
+
+def test_no_process_is_refused():
+    with pytest.raises(InputError, match="asked for 0 processes; give at least 1"):
+        list(in_order(draws, blocks_of(20, size=10, seed=1), processes=0))

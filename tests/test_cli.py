@@ -1,0 +1,231 @@
+"""The command line as a user meets it: what it prints, writes, refuses, and its exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+import hepnn
+from hepnn import Tagger, read_jets
+from hepnn.cli import cli, main
+from hepnn.tagger import Tagger as TaggerClass
+from tests.readers.test_reading import columns, write
+
+QUICK = ["--epochs", "1", "--option", "units=[6]", "--option", "encoder=[6]", "--option", "head_units=[6]"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command in this process; returns its exit code, stdout and stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hepnn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    return [str(write(folder / f"jets{seed}.root", columns(150, seed=seed))) for seed in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def folder(files, tmp_path_factory):
+    """A tagger trained on the files, saved."""
+    options = {"encoder": (6,), "units": (6,), "head_units": (6,)}
+    tagger = Tagger("gru", model_options=options, epochs=1, schema="hepnn").fit(read_jets(files))
+    return str(tagger.save(tmp_path_factory.mktemp("tagger") / "tagger"))
+
+
+def test_train_writes_a_tagger_and_says_what_it_is(run, files, tmp_path):
+    code, out, err = run("train", *files, "-o", tmp_path / "tagger", *QUICK, "--logs", tmp_path / "logs")
+    assert code == 0
+    assert "classes gluon, quark" in out
+    assert "300 jets, schema hepnn" in err
+    assert "epoch 1/1" in err
+    tagger = Tagger.load(tmp_path / "tagger")
+    assert tagger.model_options == {"units": [6], "encoder": [6], "head_units": [6]}
+    assert tagger.read_schema().name == "hepnn"
+    assert (tmp_path / "logs" / "epochs.csv").exists()
+    assert not list(tmp_path.glob("*.checkpoint*"))
+
+
+def test_train_as_json_is_for_machines(run, files, tmp_path):
+    code, out, _ = run("train", files[0], "-o", tmp_path / "tagger", *QUICK, "--json", "--max-jets", "100")
+    result = json.loads(out)
+    assert code == 0
+    assert result["n_jets"] == 100
+    assert result["classes"] == ["gluon", "quark"]
+    assert 0 <= result["val_auc"] <= 1
+
+
+def test_tag_writes_one_row_an_entry_in_order(run, files, folder, tmp_path):
+    output = tmp_path / "scores.root"
+    code, out, _ = run("tag", *files, "--tagger", folder, "-o", output)
+    assert code == 0
+    assert "300 jets in 300 entries, hepnn_gluon, hepnn_quark" in out
+    with uproot.open(output) as file:
+        scores = file["hepnn"].arrays()
+    expected = Tagger.load(folder).predict_proba(read_jets(files))
+    np.testing.assert_allclose(np.stack([scores.hepnn_gluon, scores.hepnn_quark], axis=1), expected, atol=1e-6)
+
+
+def test_tag_reads_in_steps_and_gives_the_same(files, folder, tmp_path, monkeypatch):
+    from hepnn import readers, tagging
+
+    tagger = Tagger.load(folder)
+    whole = tagging.tag(files, tagger, tmp_path / "whole.root")
+    original = readers.iterate_chunks
+    monkeypatch.setattr(tagging, "iterate_chunks", lambda *args, **kwargs: original(*args, **kwargs, step=7))
+    steps = tagging.tag(files, tagger, tmp_path / "steps.root")
+    assert whole[1:] == steps[1:] == (300, 300)
+    first, second = (uproot.open(f"{part.path}:hepnn")["hepnn_quark"].array() for part in (whole, steps))
+    np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_a_file_without_entries_gives_a_file_without_rows(run, folder, tmp_path):
+    empty = write(tmp_path / "empty.root", {name: array[:0] for name, array in columns(3).items()})
+    code, out, _ = run("tag", empty, "--tagger", folder, "-o", tmp_path / "scores.root", "--json")
+    assert code == 0
+    assert json.loads(out)["n_entries"] == 0
+    assert uproot.open(tmp_path / "scores.root")["hepnn"].num_entries == 0
+
+
+def test_evaluate_prints_auc_and_rejections_and_draws_the_roc(run, files, folder, tmp_path):
+    picture = tmp_path / "roc.png"
+    code, out, _ = run("evaluate", *files, "--tagger", folder, "-o", picture)
+    assert code == 0
+    assert "AUC" in out
+    assert "quark" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    code, out, _ = run("evaluate", *files, "--tagger", folder, "--json")
+    (part,) = json.loads(out)["separations"]
+    assert (part["signal"], part["background"]) == ("quark", "gluon")
+    assert set(part["rejection"]) == {"0.3", "0.5", "0.7"}
+    assert part["auc"]["error"] > 0
+
+
+def test_generate_toy_makes_jets_that_train_and_tag(run, tmp_path):
+    toys = tmp_path / "toys.root"
+    assert run("generate", "toy", "--jets", "400", "-o", toys, "--seed", "3")[0] == 0
+    code, _, err = run("train", toys, "-o", tmp_path / "tagger", *QUICK)
+    assert code == 0, err
+    assert "schema jetclass" in err
+    code, out, _ = run("evaluate", toys, "--tagger", tmp_path / "tagger", "--json")
+    assert {part["background"] for part in json.loads(out)["separations"]} == {"QCD"}
+
+
+def test_nothing_is_overwritten_without_force(run, files, folder, tmp_path):
+    output = tmp_path / "scores.root"
+    output.write_text("precious")
+    code, out, err = run("tag", files[0], "--tagger", folder, "-o", output)
+    assert (code, out) == (7, "")
+    assert "which exists already" in err
+    assert output.read_text() == "precious"
+    assert run("tag", files[0], "--tagger", folder, "-o", output, "--force")[0] == 0
+    code, _, err = run("train", *files, "-o", folder, *QUICK)
+    assert code == 7
+    assert "add --force" in err
+    picture = tmp_path / "roc.png"
+    picture.write_text("precious")
+    assert run("evaluate", files[0], "--tagger", folder, "-o", picture)[0] == 7
+
+
+def test_an_output_that_failed_leaves_nothing_behind(run, files, folder, tmp_path):
+    damaged = tmp_path / "damaged.root"
+    data = bytearray(Path(files[1]).read_bytes())
+    with uproot.open(files[1]) as file:
+        seek = int(file["tree"]["part_px"].member("fBasketSeek")[0])
+    data[seek + 100 : seek + 200] = bytes(100)
+    damaged.write_bytes(data)
+    code, _, err = run("tag", files[0], damaged, "--tagger", folder, "-o", tmp_path / "scores.root")
+    assert code == 3
+    assert "damaged.root" in err
+    assert "'part_px'" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["damaged.root"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["tag", "nowhere.root", "--tagger", "FOLDER", "-o", "x.root"], 3, "there is no such file"),
+        (["tag", "FILE", "--tagger", "nowhere", "-o", "x.root"], 6, "found no tagger.json"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--schema", "jetclass"], 3, "needs the branch"),
+        (["train", "FILE", "-o", "x", "--schema", "nope"], 4, "none built in"),
+        (["train", "FILE", "-o", "x", "--features", "color"], 5, "asked for the feature 'color'"),
+        (["train", "FILE", "-o", "x", "--model", "transformer"], 2, "asked for the model 'transformer'"),
+        (["train", "FILE", "-o", "x", "--option", "units"], 2, "write name=value"),
+        (["train", "FILE", "-o", "x", "--option", "unit=3"], 2, "asked for the option 'unit'"),
+        (["train", "FILE", "-o", "x", "--weight", "mc"], 2, "asked for weights in the field 'mc'"),
+        (["train", "FILE", "-o", "x", "--augment", "blur"], 2, "asked for the augmentation 'blur'"),
+        (["evaluate", "FILE", "--tagger", "FOLDER", "--signal", "top"], 2, "asked for the signal 'top'"),
+        (["evaluate", "FILE", "--tagger", "FOLDER", "-o", "roc.txt"], 7, r".png"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--custom", "no.such:thing"], 2, "No module named"),
+        (["tagg"], 2, "No such command"),
+        (["train"], 2, "Missing argument"),
+    ],
+)  # fmt: skip
+def test_mistakes_get_a_message_and_an_exit_code(run, files, folder, tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    places = {"FILE": files[0], "FOLDER": folder}
+    found, out, err = run(*(places.get(argument, argument) for argument in arguments))
+    assert message in err
+    assert (found, out) == (code, "")
+    assert "Traceback" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_says_so_and_nothing_else(run, files, tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TaggerClass, "fit", interrupted)
+    code, _, err = run("train", files[0], "-o", tmp_path / "tagger")
+    assert code == 130
+    assert err.endswith("interrupted\n")
+
+
+def test_help_loads_neither_tensorflow_nor_the_file_readers():
+    code = (
+        "import sys; from hepnn.cli import cli\n"
+        "try: cli(['train', '--help'])\nexcept SystemExit: pass\n"
+        "print([m for m in ('tensorflow', 'keras', 'uproot', 'awkward', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_reading_and_loading_a_tagger_do_not_load_tensorflow(files, folder):
+    code = (
+        "import sys, hepnn\n"
+        f"hepnn.read_jets({files!r}); hepnn.Tagger.load({folder!r})\n"
+        "print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_has_a_help_with_an_example():
+    for name, command in cli.commands.items():
+        assert command.help, name
+        if name not in ("demo", "generate"):
+            assert "Example: hepnn" in command.help, name
+
+
+def test_observers_and_nested_scores_can_be_written_from_python(tmp_path):
+    scores = ak.unflatten(ak.Array([{"quark": 0.9}, {"quark": 0.2}, {"quark": 0.4}]), [2, 0, 1])
+    path = hepnn.write_scores(tmp_path / "scores.root", scores, observers={"run": np.array([1, 2, 3])}, prefix="Jet_")
+    with uproot.open(path) as file:
+        assert file["hepnn"]["Jet_quark"].array().tolist() == [[0.9, 0.2], [], [0.4]]
+        assert file["hepnn"]["run"].array().tolist() == [1, 2, 3]
+
