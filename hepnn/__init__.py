@@ -41,7 +41,7 @@ _HOMES = {
 }
 """Every public name, and the module it lives in."""
 
-__all__ = list(_HOMES)  # noqa: PLE0604  # literal strings, by way of the dict
+__all__ = list(_HOMES)  # literal strings, by way of the dict
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ and scoring never see one. `AUGMENTATIONS` lists them by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {"rotate": rotate}
 
 
 def augmenter(
-    names: Sequence[str], features: dict[str, Sequence[str]]
+    names: Sequence[str], features: Mapping[str, Sequence[str]]
 ) -> Callable[[dict[str, Any], np.random.Generator], dict[str, Any]]:
     """Returns the function that changes a batch's inputs.
 

@@ -72,7 +72,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         labels = labels_of(jets, y)
         trees = HistGradientBoostingClassifier(
-            max_iter=self.max_iter, learning_rate=self.learning_rate, early_stopping=True, random_state=self.seed
+            max_iter=self.max_iter,
+            learning_rate=self.learning_rate,
+            early_stopping=True,
+            random_state=self.seed,
         )
         self.trees_ = trees.fit(self._columns(jets), labels, sample_weight=sample_weight)
         self.classes_ = trees.classes_

@@ -92,7 +92,7 @@ def _as_json(command: F) -> F:
 def _import(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]  # any function
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"asked for the function {path!r}; {error}. Write package.module:function, and set PYTHONPATH to its "
@@ -126,39 +126,99 @@ def _names(text: str) -> tuple[str, ...]:
 @cli.command()
 @_files
 @click.option("-o", "--output", required=True, metavar="FOLDER", help="Where the tagger goes.")
-@click.option("--model", default=defaults.MODEL, show_default=True, metavar="NAME",
-              help="gru, lstm, deepsets, or package.module:function.")
-@click.option("--option", "model_options", multiple=True, metavar="NAME=VALUE",
-              help="Option of the model, such as units=[64,64] or bidirectional=true.")
-@click.option("--features", default=defaults.FEATURES, show_default=True, metavar="NAMES",
-              help="Particle features or sets of them, by comma; auto takes all the files provide.")
+@click.option(
+    "--model",
+    default=defaults.MODEL,
+    show_default=True,
+    metavar="NAME",
+    help="gru, lstm, deepsets, or package.module:function.",
+)
+@click.option(
+    "--option",
+    "model_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the model, such as units=[64,64] or bidirectional=true.",
+)
+@click.option(
+    "--features",
+    default=defaults.FEATURES,
+    show_default=True,
+    metavar="NAMES",
+    help="Particle features or sets of them, by comma; auto takes all the files provide.",
+)
 @click.option("--jet-features", default="", metavar="NAMES", help="Jet features, by comma.")
-@click.option("--max-particles", default=defaults.MAX_PARTICLES, show_default=True,
-              help="Particles kept a jet, the hardest.")
-@click.option("--scaling", type=click.Choice(["fixed", "fitted"]), default=defaults.SCALING, show_default=True,
-              help="Published scaling of the features, or medians and widths of the training jets.")
-@click.option("--augment", default=",".join(defaults.AUGMENT), show_default=True, metavar="NAMES",
-              help="How training jets are varied, by comma; '' for not at all.")
+@click.option(
+    "--max-particles",
+    default=defaults.MAX_PARTICLES,
+    show_default=True,
+    help="Particles kept a jet, the hardest.",
+)
+@click.option(
+    "--scaling",
+    type=click.Choice(["fixed", "fitted"]),
+    default=defaults.SCALING,
+    show_default=True,
+    help="Published scaling of the features, or medians and widths of the training jets.",
+)
+@click.option(
+    "--augment",
+    default=",".join(defaults.AUGMENT),
+    show_default=True,
+    metavar="NAMES",
+    help="How training jets are varied, by comma; '' for not at all.",
+)
 @click.option("--epochs", default=defaults.EPOCHS, show_default=True, help="Most epochs.")
 @click.option("--batch-size", default=defaults.BATCH_SIZE, show_default=True, help="Jets a batch.")
 @click.option("--learning-rate", default=defaults.LEARNING_RATE, show_default=True, help="Its peak.")
-@click.option("--patience", default=defaults.PATIENCE, show_default=True,
-              help="Stop after so many epochs without a better validation AUC.")
+@click.option(
+    "--patience",
+    default=defaults.PATIENCE,
+    show_default=True,
+    help="Stop after so many epochs without a better validation AUC.",
+)
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let each class count the same.")
 @click.option("--weight", metavar="FIELD", help="Jet field that holds sample weights.")
-@click.option("--validation", multiple=True, metavar="FILES",
-              help="Files that choose the best epoch. [default: a tenth of FILES]")
+@click.option(
+    "--validation",
+    multiple=True,
+    metavar="FILES",
+    help="Files that choose the best epoch. [default: a tenth of FILES]",
+)
 @click.option("--max-jets", type=int, help="Read only so many jets.")
 @click.option("--seed", default=defaults.SEED, show_default=True, help="The same seed gives the same tagger.")
-@click.option("--logs", metavar="FOLDER", help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.")
+@click.option(
+    "--logs",
+    metavar="FOLDER",
+    help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @_force
 @_as_json
-def train(  # noqa: PLR0913  # one argument an option
-    files: tuple[str, ...], schema: str | None, tree: str | None, output: str, model: str,
-    model_options: tuple[str, ...], features: str, jet_features: str, max_particles: int, scaling: str, augment: str, epochs: int,
-    batch_size: int, learning_rate: float, patience: int, class_weight: str | None, weight: str | None,
-    validation: tuple[str, ...], max_jets: int | None, seed: int, logs: str | None, resume: bool, force: bool,
+def train(  # one argument an option
+    files: tuple[str, ...],
+    schema: str | None,
+    tree: str | None,
+    output: str,
+    model: str,
+    model_options: tuple[str, ...],
+    features: str,
+    jet_features: str,
+    max_particles: int,
+    scaling: str,
+    augment: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    patience: int,
+    class_weight: str | None,
+    weight: str | None,
+    validation: tuple[str, ...],
+    max_jets: int | None,
+    seed: int,
+    logs: str | None,
+    resume: bool,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Train a tagger on labelled jets.
@@ -246,8 +306,16 @@ def train(  # noqa: PLR0913  # one argument an option
 @_force
 @_as_json
 def tag(
-    files: tuple[str, ...], schema: str | None, tree: str | None, tagger_folder: str, custom: tuple[str, ...],
-    output: str, output_tree: str, prefix: str, force: bool, as_json: bool,
+    files: tuple[str, ...],
+    schema: str | None,
+    tree: str | None,
+    tagger_folder: str,
+    custom: tuple[str, ...],
+    output: str,
+    output_tree: str,
+    prefix: str,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Write the scores of jets to a ROOT file, one row an entry, in order: a friend tree of the input.
 
@@ -259,8 +327,15 @@ def tag(
     tagger = _load(tagger_folder, custom)
     with counting("tagging") as progress:
         done = tagging.tag(
-            list(files), tagger, output, schema=schema, input_tree=tree, tree=output_tree, prefix=prefix,
-            overwrite=force, progress=progress,
+            list(files),
+            tagger,
+            output,
+            schema=schema,
+            input_tree=tree,
+            tree=output_tree,
+            prefix=prefix,
+            overwrite=force,
+            progress=progress,
         )
     names = [f"{prefix}{name}" for name in tagger.classes_]
     if as_json:
@@ -280,9 +355,18 @@ def tag(
 @_force
 @_as_json
 def evaluate(
-    files: tuple[str, ...], schema: str | None, tree: str | None, tagger_folder: str, custom: tuple[str, ...],
-    signal: str | None, background: str | None, weight: str | None, max_jets: int | None, output: str | None,
-    force: bool, as_json: bool,
+    files: tuple[str, ...],
+    schema: str | None,
+    tree: str | None,
+    tagger_folder: str,
+    custom: tuple[str, ...],
+    signal: str | None,
+    background: str | None,
+    weight: str | None,
+    max_jets: int | None,
+    output: str | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Judge a tagger on labelled jets: AUC and background rejection with statistical errors, ROC curves.
 
@@ -297,8 +381,13 @@ def evaluate(
     tagger = _load(tagger_folder, custom)
     with counting("scoring") as progress:
         scored = tagging.score(
-            list(files), tagger, schema=schema, input_tree=tree, columns=[weight] if weight else [],
-            max_jets=max_jets, progress=progress,
+            list(files),
+            tagger,
+            schema=schema,
+            input_tree=tree,
+            columns=[weight] if weight else [],
+            max_jets=max_jets,
+            progress=progress,
         )
     used = tagger.read_schema()
     result = evaluation.evaluate(
@@ -363,7 +452,12 @@ def generate_quark_gluon_command(
 
     with counting("generating") as progress:
         generate_quark_gluon(
-            output, n_jets, seed=seed, processes=processes, mantissa_bits=mantissa_bits, overwrite=force,
+            output,
+            n_jets,
+            seed=seed,
+            processes=processes,
+            mantissa_bits=mantissa_bits,
+            overwrite=force,
             progress=progress,
         )
     click.echo(f"{output}:tree: {n_jets} jets")

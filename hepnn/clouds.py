@@ -169,7 +169,6 @@ class ParticleCloud:
             evaluate_features(jets, self.jet_features, collection=None) if self.jet_features else None,
         )
 
-
     def to_dict(self) -> dict[str, Any]:
         """Returns a description that JSON can hold; features go by name."""
         return {
@@ -186,9 +185,7 @@ class ParticleCloud:
         }
 
     @classmethod
-    def from_dict(
-        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]]
-    ) -> ParticleCloud:
+    def from_dict(cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]]) -> ParticleCloud:
         """Returns the representation that `to_dict` described.
 
         Args:

@@ -159,9 +159,7 @@ def first_misfit(before: Column, after: npt.NDArray[Any]) -> tuple[int, Any] | N
 def joined(pieces: list[Column]) -> Column:
     """Returns the pieces of one branch, in order, as one column."""
     counts = [piece.counts for piece in pieces if piece.counts is not None]
-    return Column(
-        np.concatenate([piece.values for piece in pieces]), np.concatenate(counts) if counts else None
-    )
+    return Column(np.concatenate([piece.values for piece in pieces]), np.concatenate(counts) if counts else None)
 
 
 def sliced(column: Column, start: int, stop: int) -> Column:

@@ -84,9 +84,7 @@ class MeasuredMatrix(NamedTuple):
 
     def to_dict(self) -> dict[str, list[list[float | None]]]:
         """Returns lists of rows, None for NaN."""
-        return {
-            name: [[_plain(x) for x in row] for row in rows.tolist()] for name, rows in self._asdict().items()
-        }
+        return {name: [[_plain(x) for x in row] for row in rows.tolist()] for name, rows in self._asdict().items()}
 
 
 class Roc(NamedTuple):
@@ -276,9 +274,7 @@ def auc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> M
     return _mean_with_error(_shares_of_area(is_signal, scores, weights), is_signal, weights)
 
 
-def auc_difference(
-    is_signal: Flags, scores_a: Floats, scores_b: Floats, *, weights: Floats | None = None
-) -> Measured:
+def auc_difference(is_signal: Flags, scores_a: Floats, scores_b: Floats, *, weights: Floats | None = None) -> Measured:
     """Returns AUC(a) − AUC(b) of two taggers on the same jets.
 
     The uncertainty knows that both saw the same jets (DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44,
@@ -321,8 +317,7 @@ def background_rejection(
     """
     if not 0 < signal_efficiency <= 1:
         raise InputError(
-            f"asked for the rejection at a signal efficiency of {signal_efficiency}; "
-            "choose one above 0, at most 1."
+            f"asked for the rejection at a signal efficiency of {signal_efficiency}; choose one above 0, at most 1."
         )
     return _rejection(roc(is_signal, scores, weights=weights), signal_efficiency)
 
@@ -384,9 +379,7 @@ def score_histograms(
     bins = np.clip(np.searchsorted(edges, scores, side="right") - 1, 0, n_bins - 1)
     total = np.bincount(truth, weights)
     cell = truth * n_bins + bins
-    counts, squares = (
-        np.bincount(cell, x, len(names) * n_bins).reshape(-1, n_bins) for x in (weights, weights**2)
-    )
+    counts, squares = (np.bincount(cell, x, len(names) * n_bins).reshape(-1, n_bins) for x in (weights, weights**2))
     return ScoreHistograms(
         edges,
         dict(zip(names, counts / total[:, None], strict=True)),
@@ -410,9 +403,7 @@ def accuracy(labels: npt.ArrayLike, predicted: npt.ArrayLike, *, weights: Floats
     names = _names(labels)
     _, weights = _truth(names, tuple(np.unique(names).tolist()), weights)
     right = np.where(names == _names(predicted, names.shape), weights, 0)
-    value, error = _share(
-        right.sum(), (right**2).sum(), total=weights.sum(), total_squares=(weights**2).sum()
-    )
+    value, error = _share(right.sum(), (right**2).sum(), total=weights.sum(), total_squares=(weights**2).sum())
     return Measured(float(value), float(error))
 
 
@@ -457,9 +448,7 @@ def confusion_matrix(
     """
     truth, weights = _truth(labels, classes, weights)
     n, taken_for = len(classes), _indices(_names(predicted, truth.shape), classes)
-    cells, squares = (
-        np.bincount(truth * n + taken_for, x, n * n).reshape(n, n) for x in (weights, weights**2)
-    )
+    cells, squares = (np.bincount(truth * n + taken_for, x, n * n).reshape(n, n) for x in (weights, weights**2))
     present = np.bincount(truth, minlength=n) > 0
     value, error = np.full((2, n, n), np.nan)
     cells, squares = cells[present], squares[present]
@@ -543,9 +532,7 @@ def evaluate(
         else:
             chosen = (labels == name) | (labels == background)
             scores = binary_discriminant(of_signal, probabilities[:, classes.index(background)])
-        separations.append(
-            _separation(labels[chosen], scores[chosen], name, background or _REST, weights[chosen])
-        )
+        separations.append(_separation(labels[chosen], scores[chosen], name, background or _REST, weights[chosen]))
     return Evaluation(
         classes,
         n_jets,
@@ -557,9 +544,7 @@ def evaluate(
     )
 
 
-def _separation(
-    labels: npt.NDArray[Any], scores: Floats, signal: str, background: str, weights: Floats
-) -> Separation:
+def _separation(labels: npt.NDArray[Any], scores: Floats, signal: str, background: str, weights: Floats) -> Separation:
     is_signal = labels == signal
     curve = roc(is_signal, scores, weights=weights)
     return Separation(
@@ -663,13 +648,9 @@ def _checked_probabilities(probabilities: Floats, n_jets: int, classes: Sequence
 def _names(labels: npt.ArrayLike, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
     found = np.asarray(labels)
     if found.ndim != 1 or (shape is not None and found.shape != shape):
-        raise InputError(
-            f"asked for one class name a jet, the shape {shape or '(jet,)'}; found {found.shape}."
-        )
+        raise InputError(f"asked for one class name a jet, the shape {shape or '(jet,)'}; found {found.shape}.")
     if found.dtype == object:
-        missing = np.array(
-            [name is None or isinstance(name, float) for name in found], bool
-        )  # a float is NaN
+        missing = np.array([name is None or isinstance(name, float) for name in found], bool)  # a float is NaN
         if missing.any():
             raise InputError(
                 f"asked for the class of each jet; {int(missing.sum())} of {len(found)} have none, first jet "
@@ -685,9 +666,9 @@ def _indices(names: npt.NDArray[Any], classes: Sequence[str]) -> Indices:
     if (found < 0).any():
         unknown = np.unique(names[found < 0]).tolist()
         raise InputError(
-            f"asked for jets of the classes {', '.join(classes)}; found {int((found < 0).sum())} of "
-            f"{len(names)} labelled {', '.join(map(repr, unknown[:10]))}, first jet {int((found < 0).argmax())}. "
-            "Leave them out, or give them the names of the tagger's classes."
+            f"asked to judge a tagger of the classes {', '.join(classes)}; found jets labelled "
+            f"{', '.join(unknown[:10])}: {int((found < 0).sum())} of {len(names)}, first jet "
+            f"{int((found < 0).argmax())}. Leave them out with a selection."
         )
     return found
 
@@ -710,13 +691,11 @@ def _check_roles(n_jets: Mapping[str, int], signal: str | None, background: str 
     for role, name in (("signal", signal), ("background", background)):
         if name is not None and name not in n_jets:
             raise InputError(
-                f"asked for the {role} {name!r}; the classes are {', '.join(n_jets)}. "
-                f"Closest: {closest(name, n_jets)}."
+                f"asked for the {role} {name!r}; the tagger knows only "
+                f"{', '.join(n_jets)}. Closest: {closest(name, n_jets)}."
             )
         if name is not None and not n_jets[name]:
-            raise InputError(
-                f"asked for the {role} {name!r}; no jet is labelled so. Add a file that has such jets."
-            )
+            raise InputError(f"asked for the {role} {name!r}; no jet is labelled so. Add a file that has such jets.")
     if signal is not None and signal == background:
         raise InputError(f"asked to tell {signal!r} from itself; name another signal or background.")
     present = [name for name, n in n_jets.items() if n]

@@ -137,7 +137,9 @@ def compile_expression(text: str) -> Expression:
     array([ True, False])
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
-        raise SchemaError(f"asked for a formula; found {str(text)[:40]!r}…, which is no text of at most {MAX_LENGTH} characters.")
+        raise SchemaError(
+            f"asked for a formula; found {str(text)[:40]!r}…, which is no text of at most {MAX_LENGTH} characters."
+        )
     quoted: dict[str, str] = {}
 
     def alias(match: re.Match[str]) -> str:
@@ -222,8 +224,8 @@ def _evaluate(node: ast.AST, values: Mapping[str, Any]) -> Any:
         case ast.Compare(left=left, ops=operations, comparators=comparators):
             ends = [_evaluate(end, values) for end in (left, *comparators)]
             result = True
-            for position, op in enumerate(operations):
-                holds = _OPERATORS[type(op)](ends[position], ends[position + 1])
+            for position, comparison in enumerate(operations):
+                holds = _OPERATORS[type(comparison)](ends[position], ends[position + 1])
                 result = holds if position == 0 else np.logical_and(result, holds)
             return result
         case _:

@@ -204,7 +204,13 @@ PARTICLE_FEATURES: dict[str, Feature] = {
         Feature("tanh_dz", partial(_tanh, name="dz"), "tanh mm", JETCLASS, missing=0.0),
         Feature("dz_error", partial(_field, name="dz_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0),
         Feature("pt_fraction", _pt_fraction, "1", PFN, scale=10.0, upper=10.0),
-        Feature("pt_to_axis", _pt_to_axis, "GeV", "DeepJet, Bols et al. 2020 (arXiv:2008.10519), table 1", scale=0.5),
+        Feature(
+            "pt_to_axis",
+            _pt_to_axis,
+            "GeV",
+            "DeepJet, Bols et al. 2020 (arXiv:2008.10519), table 1",
+            scale=0.5,
+        ),
         Feature("rapidity", _rapidity, "1", "PDG Review, Kinematics", scale=0.5),
         Feature("mass", _mass, "GeV", "PDG Review, Kinematics"),
         *(Feature(f"is_{name}", partial(_is_pid, code=code), "1", PFN) for name, code in pdg.JET_PARTICLES.items()),
@@ -219,9 +225,23 @@ JET_FEATURES: dict[str, Feature] = {
         Feature("jet_abs_eta", observables.abs_eta, "1", "|η| of the jet", center=0.8, scale=1.2),
         Feature("n_particles", observables.n_particles, "1", observables.QG, center=40.0, scale=0.05),
         Feature("n_charged", observables.n_charged, "1", observables.QG, center=25.0, scale=0.08),
-        Feature("particle_mass", observables.particle_mass, "GeV", "PDG Review, Kinematics", center=60.0, scale=0.02),
+        Feature(
+            "particle_mass",
+            observables.particle_mass,
+            "GeV",
+            "PDG Review, Kinematics",
+            center=60.0,
+            scale=0.02,
+        ),
         Feature("girth", observables.girth, "1", observables.QG, center=0.06, scale=20.0),
-        Feature("les_houches_angularity", observables.les_houches_angularity, "1", observables.LHA, center=0.3, scale=8.0),
+        Feature(
+            "les_houches_angularity",
+            observables.les_houches_angularity,
+            "1",
+            observables.LHA,
+            center=0.3,
+            scale=8.0,
+        ),
         Feature("pt_dispersion", observables.pt_dispersion, "1", observables.CMS_QG, center=0.35, scale=8.0),
         Feature("leading_pt_fraction", observables.leading_pt_fraction, "1", observables.QG, center=0.2, scale=6.0),
     )
@@ -330,9 +350,7 @@ def _columns(jets: ak.Array, collection: str) -> tuple[Columns, Columns]:
     )
 
 
-def evaluate_features(
-    jets: ak.Array, features: Sequence[Feature], *, collection: str | None = "particles"
-) -> Floats:
+def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection: str | None = "particles") -> Floats:
     """Returns the raw values of ``features``, float32.
 
     Args:
@@ -378,9 +396,7 @@ def evaluate_features(
     return values
 
 
-def _refuse(
-    jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.bool_], collection: str | None
-) -> None:
+def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.bool_], collection: str | None) -> None:
     row, column = np.argwhere(~finite)[0]
     n_bad = int((~finite[:, column]).sum())
     if collection is None:

@@ -45,9 +45,7 @@ def check_jets(jets: ak.Array) -> ak.Array:
         )
     for name in JET_FIELDS:
         if name not in jets.fields:
-            raise InputError(
-                f"asked for the jet field {name!r}; found only {', '.join(jets.fields)}. Rename yours with ak.with_field."
-            )
+            raise InputError(f"asked for the jet field {name!r}; found only {', '.join(jets.fields)}. Rename yours.")
     if "particles" not in jets.fields:
         raise InputError(
             f"asked for the jets' particles; found the fields {', '.join(jets.fields)}. "
@@ -55,14 +53,12 @@ def check_jets(jets: ak.Array) -> ak.Array:
         )
     for name in PARTICLE_FIELDS:
         if name not in jets.particles.fields:
-            raise InputError(
-                f"asked for the particle field {name!r}; found only {', '.join(jets.particles.fields)}."
-            )
+            raise InputError(f"asked for the particle field {name!r}; found only {', '.join(jets.particles.fields)}.")
     return jets
 
 
 def collections_of(jets: ak.Array) -> tuple[str, ...]:
-    """Returns the names of the fields that hold lists of records: ``particles``, ``vertices`` …"""
+    """Returns the names of the fields that hold lists of records, ``particles`` first of all."""
     return tuple(name for name in jets.fields if jets[name].ndim == 2 and jets[name].fields)
 
 

@@ -10,8 +10,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["delta_phi", "delta_r", "energy_from_mass", "eta_from_p", "invariant_mass", "pt_from_p", "px", "py", "pz",
-           "phi_from_p", "rapidity"]
+__all__ = [
+    "delta_phi",
+    "delta_r",
+    "energy_from_mass",
+    "eta_from_p",
+    "invariant_mass",
+    "phi_from_p",
+    "pt_from_p",
+    "px",
+    "py",
+    "pz",
+    "rapidity",
+]
 
 Array = Any
 """A NumPy array, an awkward array or a number; results have the shape the inputs broadcast to."""

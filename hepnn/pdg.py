@@ -51,8 +51,7 @@ _HF_HADRON, _HF_PHOTON = 1, 2
 
 
 def charge(pid: Codes) -> npt.NDArray[np.float32]:
-    """Returns the electric charge, in units of e, for each code in ``pid``; 0 for a code that names no hadron or
-    charged lepton.
+    """Returns the electric charge, in units of e, for each code; 0 for one that names no hadron or charged lepton.
 
     >>> charge(np.array([211, -11, 22, 2212, 130, 3112]))
     array([ 1.,  1.,  0.,  1.,  0., -1.], dtype=float32)
@@ -69,10 +68,8 @@ def _charge(code: int) -> float:
         return 0.0
     q1, q2, q3 = size // 1000 % 10, size // 100 % 10, size // 10 % 10
     thirds = [_QUARK_THIRDS.get(quark, 0) for quark in (q1, q2, q3)]
-    if q1 == 0:  # a meson: the heavier quark comes first and is an antiquark if it is of down type
-        total = thirds[1] - thirds[2] if q2 % 2 == 0 else thirds[2] - thirds[1]
-    else:
-        total = sum(thirds)
+    # of a meson, the heavier quark comes first and is an antiquark if it is of down type
+    total = sum(thirds) if q1 else (thirds[1] - thirds[2]) * (-1 if q2 % 2 else 1)
     return sign * total / 3
 
 

@@ -1,6 +1,6 @@
 """Plots: results in, matplotlib axes out. Nothing is worked out here.
 
-Each function draws on the axes it is given, or on new ones whose figure is ``axes.figure``; `save` writes that.
+Each function draws on the axes it is given, or on new ones, whose figure is ``axes.figure``; `save` takes it.
 Figures are made without pyplot, so no window opens and no global state is left.
 """
 
@@ -16,10 +16,11 @@ import awkward as ak
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from hepnn import pdg
 from hepnn.errors import InputError, OutputError
@@ -39,12 +40,13 @@ __all__ = [
 ]
 
 COLORS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70",
+    "#717581", "#92dadd",
 )  # fmt: skip
 """Told apart with all kinds of colour vision: the ten colours of Petroff 2021 (arXiv:2107.02270)."""
 
 STYLE: dict[str, Any] = {
-    "axes.prop_cycle": mpl.cycler(color=COLORS),
+    "axes.prop_cycle": cycler(color=COLORS),
     "axes.axisbelow": True,
     "axes.grid": True,
     "axes.labelsize": 15,
@@ -74,11 +76,17 @@ _UNDATED: dict[str, dict[str, None]] = {".pdf": {"CreationDate": None}, ".svg": 
 _LEAST_EFFICIENCY = 0.1
 """Signal efficiency below which the rejection of any test set of this field is mostly noise."""
 
-_HEADROOM = 3.0
-"""How far above the highest curve the log axis ends, so that the legend covers no data."""
+_HEADROOM = 2.0
+"""Factor between the highest curve and the end of its log axis, so that the band is seen too."""
+
+_SHORT_LABEL = 14
+"""Letters of the longest label with which three columns of a legend fit the figure."""
 
 _DARK_CELL = 0.55
 """Share above which a cell of the confusion matrix is so dark that its number has to be white."""
+
+_FEW_CLASSES = 4
+"""Number of classes whose names fit side by side."""
 
 _AREA_OF_JET_PT = 2500.0
 """Area, in square points, of a particle that carries all of the jet's pT."""
@@ -98,12 +106,20 @@ _KINDS: dict[str, tuple[str, str]] = {
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    with mpl.rc_context(STYLE):
+    settings: Any = STYLE  # matplotlib types the keys of settings one by one
+    with mpl.rc_context(settings):
         yield
 
 
 def _axes(ax: Axes | None, *, size: tuple[float, float] = (6.4, 5.2)) -> Axes:
     return ax if ax is not None else Figure(figsize=size, layout="constrained").add_subplot()
+
+
+def _legend_above(axes: Axes) -> None:
+    """Puts the legend on top of the frame, where it covers no data however many rows it has."""
+    _, labels = axes.get_legend_handles_labels()
+    n_columns = 3 if max(map(len, labels)) <= _SHORT_LABEL else 2
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=n_columns, columnspacing=1.5)
 
 
 def plot_roc(rocs: Mapping[str, Roc], *, ax: Axes | None = None) -> Axes:
@@ -138,7 +154,7 @@ def plot_roc(rocs: Mapping[str, Roc], *, ax: Axes | None = None) -> Axes:
             xlabel=r"signal efficiency $\varepsilon_S$",
             ylabel=r"background rejection $1/\varepsilon_B$",
         )
-        axes.legend(loc="upper right")
+        _legend_above(axes)
     return axes
 
 
@@ -155,14 +171,13 @@ def plot_scores(histograms: ScoreHistograms, *, ax: Axes | None = None, xlabel: 
         for name, share in histograms.share.items():
             error = histograms.error[name]
             patch = axes.stairs(share, edges, label=name, lw=2)
-            band = {"step": "post", "color": patch.get_edgecolor(), "alpha": 0.25, "lw": 0}
             low, high = (np.append(side, side[-1]) for side in (share - error, share + error))
-            axes.fill_between(edges, low, high, **band)
+            color = patch.get_edgecolor()
+            axes.fill_between(edges, low, high, step="post", color=color, alpha=0.25, lw=0)
         axes.set(xlim=(edges[0], edges[-1]), xlabel=xlabel, ylabel="share of jets per bin")
-        low, high = axes.get_ylim()
-        n_rows = len(histograms.share)
-        axes.set_ylim(min(low, 0), high * (1.12 + 0.05 * min(n_rows, 5)))
-        axes.legend(loc="upper center", ncols=min(n_rows, 3))
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(min(bottom, 0), top)
+        _legend_above(axes)
     return axes
 
 
@@ -218,23 +233,30 @@ def plot_confusion(confusion: MeasuredMatrix, classes: Sequence[str], *, ax: Axe
     """
     n = len(classes)
     with _styled():
-        side = max(5.0, 1.8 + 0.75 * n)
-        axes = _axes(ax, size=(side + 0.6, side))
-        image = axes.imshow(confusion.value, vmin=0, vmax=1, cmap="Blues")
+        side = max(4.6, 1.6 + 0.75 * n)
+        axes = _axes(ax, size=(side, side))
+        axes.imshow(confusion.value, vmin=0, vmax=1, cmap="Blues")
         for row, column in np.ndindex(n, n):
             share = confusion.value[row, column]
             text = "–" if np.isnan(share) else f"{100 * share:.1f}"
             color = "white" if share > _DARK_CELL else "black"
-            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=13 if n < 6 else 11)
-        axes.set(xlabel="taken for", ylabel="true class")
-        # only long names of many classes need to be slanted
-        slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if n > 4 else {}
-        axes.set_xticks(range(n), classes, **slanted)
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                color=color,
+                fontsize=17 if n <= _FEW_CLASSES else 12,
+            )
+        axes.set(xlabel="taken for", ylabel="true class", title="share of the true class [%]")
+        axes.set_xticks(range(n), classes)
         axes.set_yticks(range(n), classes)
+        if n > _FEW_CLASSES:
+            for label in axes.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
         axes.tick_params(length=0)
         axes.grid(False)
-        bar = axes.figure.colorbar(image, ax=axes, shrink=0.85, format=PercentFormatter(1, decimals=0))
-        bar.set_label("share of the true class")
     return axes
 
 
@@ -266,16 +288,8 @@ def event_display(jet: ak.Record, *, ax: Axes | None = None, radius: float | Non
             chosen &= remaining
             remaining &= ~chosen
             if chosen.any():
-                axes.scatter(
-                    eta[chosen],
-                    phi[chosen],
-                    s=area[chosen],
-                    color=color,
-                    alpha=0.65,
-                    ec="0.2",
-                    lw=0.6,
-                    label=label,
-                )
+                x, y, size = eta[chosen], phi[chosen], area[chosen]
+                axes.scatter(x, y, s=size, color=color, alpha=0.65, ec="0.2", lw=0.6, label=label)
         if not len(particles):
             axes.text(0.5, 0.55, "no particles", ha="center", transform=axes.transAxes)
         axes.scatter(0, 0, marker="+", s=90, color="0.2", lw=1.5, label="jet axis", zorder=3)
@@ -319,7 +333,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         wanted = ", ".join(f"*{known}" for known in SUFFIXES)
-        raise OutputError(f"asked to write a picture to {path}; its suffix is not known. Name it {wanted}.")
+        raise OutputError(f"asked to write a picture to {path}; name it {wanted}.")
     part = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
     try:
         with _styled():

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rich.console import Console
 import rich.progress
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 __all__ = ["Progress", "console", "counting", "epoch_lines", "load_tensorflow"]
@@ -65,7 +65,11 @@ def epoch_lines(epochs: int) -> Any:
     class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
         def on_train_begin(self, logs: Any = None) -> None:
             self.bar = rich.progress.Progress(
-                TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
             )
             self.task = self.bar.add_task("training", total=None)
             self.bar.start()

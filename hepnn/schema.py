@@ -153,7 +153,10 @@ class Schema:
 
         def fields(table: Mapping[str, Any]) -> dict[str, Field]:
             try:
-                return {key: Field(**(value if isinstance(value, Mapping) else {"value": value})) for key, value in table.items()}
+                return {
+                    key: Field(**(value if isinstance(value, Mapping) else {"value": value}))
+                    for key, value in table.items()
+                }
             except (TypeError, AttributeError) as error:
                 raise SchemaError(f"the schema {name!r} has a field hepnn cannot read: {error}.") from error
 
@@ -273,7 +276,8 @@ def _labels(flags: Mapping[str, Any], schema: Schema) -> ak.Array:
         row = int(np.argmax(n_true > 1))
         both = [name for name, is_true in zip(flags, table[row], strict=True) if is_true]
         raise SchemaError(
-            f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; entry {row} is {' and '.join(both)}. "
+            f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; entry "
+            f"{row} is {' and '.join(both)}. "
             "Make the label formulas exclude each other."
         )
     names = ak.Array([*flags, None])

@@ -49,7 +49,9 @@ def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
             f"asked to write a tagger to {folder}, which exists. Choose another name, or overwrite it on purpose."
         )
     if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).exists() or not any(folder.iterdir()))):
-        raise OutputError(f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name.")
+        raise OutputError(
+            f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name."
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
@@ -58,11 +60,11 @@ def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
             _write(tagger, part)
             if folder.exists():
                 old = part.with_suffix(".old")
-                os.replace(folder, old)
-                os.replace(part, folder)
+                folder.replace(old)
+                part.replace(folder)
                 shutil.rmtree(old)
             else:
-                os.replace(part, folder)
+                part.replace(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
@@ -79,7 +81,7 @@ def _umask() -> int:
 def _write(tagger: Any, folder: Path) -> None:
     np.savez(folder / WEIGHTS, **tagger.weights_)
     text = json.dumps(_describe(tagger, folder), indent=1, allow_nan=False)
-    one_line_lists = re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text)
+    one_line_lists = re.sub(r"\[([^\[\]{}]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     (folder / DESCRIPTION).write_text(one_line_lists + "\n")
 
 
@@ -144,12 +146,11 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             ) from error
         tagger.features = {
-            name: tuple(feature.name if feature.name not in custom else custom[feature.name] for feature in part.features)
+            name: tuple(custom.get(feature.name, feature.name) for feature in part.features)
             for name, part in tagger.representation_.collections.items()
         }
         tagger.jet_features = tuple(
-            feature.name if feature.name not in custom else custom[feature.name]
-            for feature in tagger.representation_.jet_features
+            custom.get(feature.name, feature.name) for feature in tagger.representation_.jet_features
         )
         tagger.inputs_ = {
             name: TensorSpec(tuple(spec["shape"]), Scaling(**{k: tuple(v) for k, v in spec["scaling"].items()}))
@@ -227,4 +228,3 @@ def _verify(folder: Path, checksums: Mapping[str, str]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-

@@ -268,9 +268,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     # -- the network --------------------------------------------------------------------------------------------
 
     def _build(self) -> Any:
-        return build_model(
-            self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options
-        )
+        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options)
 
     @property
     def model_(self) -> Any:
@@ -385,7 +383,7 @@ def _weights(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | None:
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         bad = int((~(weights >= 0)).argmax())
         raise InputError(
-            f"asked for weights that are finite, not negative and not all 0; jet {bad} has {weights[bad]}. With negative "
+            f"asked for weights that are finite, not negative, not all 0; jet {bad} has {weights[bad]}. With negative "
             "weights the loss has no lower bound: train with their absolute value or without those jets, and use the "
             "weights as they are when evaluating."
         )

@@ -24,6 +24,7 @@ from hepnn.writers import score_columns
 
 __all__ = ["Scored", "Tagged", "score", "tag"]
 
+
 class Tagged(NamedTuple):
     """What `tag` wrote.
 

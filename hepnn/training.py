@@ -12,7 +12,6 @@ import contextlib
 import importlib.util
 import json
 import math
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +97,7 @@ class BucketedBatches:
         self._bucket = np.searchsorted(self.lengths, clouds.lengths)
 
     def __len__(self) -> int:
-        return -(-len(self.clouds) // self.batch_size)
+        return math.ceil(len(self.clouds) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for index, (rows, length) in enumerate(self._deal()):
@@ -334,7 +333,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         part = path.with_name(path.name + ".part")
         with part.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
-        os.replace(part, path)
+        part.replace(path)
 
     def restore(self) -> int:
         """Takes up the saved state, if any, and returns the epoch to go on with."""
@@ -365,6 +364,4 @@ def _auc(targets: Integers, probabilities: Floats, weights: Floats | None, class
     """The area under the ROC curve; for more than two classes the mean over one-against-rest."""
     if len(classes) == 2:
         return float(roc_auc_score(targets == 1, probabilities[:, 1], sample_weight=weights))
-    return float(
-        roc_auc_score(targets, probabilities, multi_class="ovr", labels=classes, sample_weight=weights)
-    )
+    return float(roc_auc_score(targets, probabilities, multi_class="ovr", labels=classes, sample_weight=weights))

@@ -93,9 +93,7 @@ class TreeWriter:
         self.tree = tree
         self.entries = 0
         if not tree or "/" in tree or ";" in tree:
-            raise InputError(
-                f"asked for a tree named {tree!r} in {path}; use letters, digits and underscores."
-            )
+            raise InputError(f"asked for a tree named {tree!r} in {path}; use letters, digits and underscores.")
         if not 1 <= level <= 9:
             raise InputError(f"asked for ZLIB level {level} for {path}; ZLIB knows the levels 1 to 9.")
         self._declared = {name: leaf_type(np.dtype(given), name) for name, given in (types or {}).items()}
@@ -146,13 +144,9 @@ class TreeWriter:
                 length; a value is missing or does not fit the branch's type; the disk is full.
         """
         if self._file is None:
-            raise OutputError(
-                f"asked to write to {self.path}, which is not open; use `with TreeWriter(...) as out:`."
-            )
+            raise OutputError(f"asked to write to {self.path}, which is not open; use `with TreeWriter(...) as out:`.")
         if not columns:
-            raise OutputError(
-                f"asked to write a chunk without columns to {self.path}; give at least one array."
-            )
+            raise OutputError(f"asked to write a chunk without columns to {self.path}; give at least one array.")
         branches = self._branches or self._settled(columns)
         self._check_names(columns, branches)
         chunk = {name: self._column(name, columns[name], branch) for name, branch in branches.items()}
@@ -172,9 +166,7 @@ class TreeWriter:
         except OSError as error:
             raise self._cannot_write(error) from error
         if is_folder:
-            raise OutputError(
-                f"asked to write the file {self.path}, which is a folder; add a file name to it."
-            )
+            raise OutputError(f"asked to write the file {self.path}, which is a folder; add a file name to it.")
         if exists and not self._overwrite:
             raise OutputError(
                 f"asked to write {self.path}, which exists already; choose another name, or overwrite it "
@@ -201,9 +193,7 @@ class TreeWriter:
                     f"asked to write {name!r} to {self.path}, but its empty lists have no type; name one, as "
                     f"in types={{{name!r}: 'float32'}}, or convert it with ak.values_astype."
                 )
-            dtype = (
-                self._declared[name] if found is None or name in self._declared else leaf_type(found, name)
-            )
+            dtype = self._declared[name] if found is None or name in self._declared else leaf_type(found, name)
             branches[name] = BranchType(dtype, is_jagged)
         for name, branch in branches.items():
             for taken in (counter_of(group_of(name)), group_of(name)):

@@ -32,7 +32,8 @@ def score_columns(scores: ak.Array, *, prefix: str = defaults.SCORE_PREFIX) -> d
     """
     if not isinstance(scores, ak.Array) or not scores.fields or scores.ndim > 2:
         raise InputError(
-            f"asked to write scores, records with one field a class; found {str(getattr(scores, 'type', type(scores)))[:200]}. "
+            f"asked to write scores, records with one field a class; found "
+            f"{str(getattr(scores, 'type', type(scores)))[:200]}. "
             "Pass what tagger(jets) returns."
         )
     return {

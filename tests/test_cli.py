@@ -228,4 +228,3 @@ def test_observers_and_nested_scores_can_be_written_from_python(tmp_path):
     with uproot.open(path) as file:
         assert file["hepnn"]["Jet_quark"].array().tolist() == [[0.9, 0.2], [], [0.4]]
         assert file["hepnn"]["run"].array().tolist() == [1, 2, 3]
-

@@ -51,9 +51,7 @@ def test_padding_rows_in_any_order_picks_those_jets(jets):
 def test_indexing_clouds_equals_clouds_of_indexed_jets(jets):
     rows = np.array([5, 0, 1, 17, 5])
     indexed, direct = cloud().tensors(jets)[rows], cloud().tensors(jets[rows])
-    np.testing.assert_array_equal(
-        indexed.collections["particles"].values, direct.collections["particles"].values
-    )
+    np.testing.assert_array_equal(indexed.collections["particles"].values, direct.collections["particles"].values)
     np.testing.assert_array_equal(indexed.lengths, direct.lengths)
 
 

@@ -4,23 +4,36 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score, roc_curve
+from scipy.stats import norm
+from sklearn.metrics import accuracy_score, roc_auc_score, roc_curve
+from sklearn.metrics import confusion_matrix as sklearn_confusion
+from sklearn.metrics import log_loss as sklearn_log_loss
 
 from hepnn.errors import InputError
 from hepnn.evaluation import (
     Measured,
     auc,
+    auc_difference,
+    auc_matrix,
     background_rejection,
     binary_discriminant,
+    confusion_matrix,
     evaluate,
+    log_loss,
+    rejection_curve,
     roc,
+    score_histograms,
 )
 
 RNG = np.random.default_rng(2)
 N = 3000
 TRUTH = RNG.random(N) < 0.4
 SCORES = np.round(RNG.normal(TRUTH * 1.2, 1.0), 2)  # rounded, so that there are ties
-WEIGHTS = {"none": None, "positive": RNG.uniform(0.1, 2, N), "some-negative": RNG.choice([1.0, 1.0, 1.0, -0.5], N)}
+WEIGHTS = {
+    "none": None,
+    "positive": RNG.uniform(0.1, 2, N),
+    "some-negative": RNG.choice([1.0, 1.0, 1.0, -0.5], N),
+}
 
 
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
@@ -66,15 +79,22 @@ def test_the_error_of_the_auc_covers_the_true_value(weighted):
     assert 0.62 < np.mean(inside) < 0.74
 
 
-def test_the_error_of_the_rejection_covers_the_true_value():
-    """With the threshold at the signal's median, 0, the background efficiency is Φ(−1.5) = 0.0668."""
+@pytest.mark.parametrize("signal_efficiency", [0.5, 0.9])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_error_of_the_rejection_covers_the_true_value(weighted, signal_efficiency):
+    """Unit normals 1.5 apart: ε_B = Φ(Φ⁻¹(ε_S) − 1.5); the weights depend on the score of the background."""
     rng = np.random.default_rng(6)
+    truth = np.arange(3000) < 1000
+    threshold = 1.5 - norm.ppf(signal_efficiency)
+    # weights exp(x/2) move the background's mean to 1/2
+    true_value = 1 / norm.sf(threshold - (0.5 if weighted else 0.0))
     inside = []
     for _ in range(400):
-        truth = np.arange(4000) < 2000
-        measured = background_rejection(truth, rng.normal(truth * 1.5, 1.0), signal_efficiency=0.5)
-        inside.append(abs(measured.value - 1 / 0.0668072) < measured.error)
-    assert 0.58 < np.mean(inside) < 0.76  # the threshold itself fluctuates as well
+        scores = rng.normal(truth * 1.5, 1.0)
+        weights = np.where(truth, 1.0, np.exp(scores / 2)) if weighted else None
+        measured = background_rejection(truth, scores, signal_efficiency=signal_efficiency, weights=weights)
+        inside.append(abs(measured.value - true_value) < measured.error)
+    assert 0.62 < np.mean(inside) < 0.74
 
 
 def test_rejection_is_one_over_the_background_that_passes():
@@ -83,12 +103,89 @@ def test_rejection_is_one_over_the_background_that_passes():
     passing = (scores[4:] >= 3).mean()
     measured = background_rejection(truth, scores, signal_efficiency=0.5)
     assert measured.value == pytest.approx(1 / passing)
-    assert measured.error == pytest.approx(np.sqrt(passing * (1 - passing) / 100) / passing**2)
 
 
-def test_rejection_where_no_background_passes_is_infinite_and_not_nan():
-    truth = np.array([True, True, False, False])
-    assert background_rejection(truth, np.array([3, 2, 1, 0]), signal_efficiency=0.5) == (np.inf, np.inf)
+def test_the_error_of_the_rejection_is_binomial_where_the_threshold_is_sure():
+    """A million signal jets: their part of the variance is 1e-3 of the whole."""
+    truth = np.arange(1_000_400) >= 400
+    scores = np.concatenate([np.linspace(0, 1, 400), np.linspace(0, 1, 1_000_000)])
+    measured = background_rejection(truth, scores, signal_efficiency=0.5)
+    assert measured.error == pytest.approx(np.sqrt(0.25 / 400) / 0.25, rel=2e-3)
+
+
+def test_the_error_of_a_background_efficiency_is_that_of_a_weighted_share():
+    """By hand: background weights 1, 3, 2 of which the first two pass; all signal is above, so that no slope adds."""
+    truth = np.array([True, True, False, False, False])
+    curve = roc(truth, np.array([9.0, 9.0, 5.0, 4.0, 1.0]), weights=np.array([1.0, 1.0, 1.0, 3.0, 2.0]))
+    share = 4 / 6
+    expected = np.sqrt(1 * (1 - share) ** 2 + 9 * (1 - share) ** 2 + 4 * share**2) / 6
+    assert curve.background_efficiency[3] == pytest.approx(share)
+    assert curve.background_error[3] == pytest.approx(expected)
+
+
+def test_rejection_where_no_background_passes_is_infinite_with_a_lower_limit():
+    truth = np.arange(400) < 100
+    measured = background_rejection(truth, np.where(truth, 1.0, 0.0), signal_efficiency=0.5)
+    assert measured[:2] == (np.inf, np.inf)
+    assert (1 - 1 / measured.lower_limit) ** 300 == pytest.approx(0.05)  # Clopper-Pearson: 0 of 300, 95 %
+    assert str(measured) == "> 101 (95% CL)"
+
+
+def test_negative_weights_that_cancel_give_a_limit_and_no_nan():
+    truth = np.array([True, True, False, False, False])
+    scores, weights = np.array([3, 1, 3.5, 3.2, 0]), np.array([1.0, 1, 1, -1, 5])
+    measured = background_rejection(truth, scores, signal_efficiency=0.5, weights=weights)
+    assert measured.value == np.inf
+    assert 1 <= measured.lower_limit < 25  # two jets of weight 1 among the sum 5: at 1.645σ, 1/(1.645·√2/5) = 2.1
+
+
+def test_the_rejection_curve_passes_through_the_rejections():
+    curve = rejection_curve(roc(TRUTH, SCORES), n_points=10)
+    at = int(np.argmin(abs(curve.signal_efficiency - 0.5)))
+    expected = background_rejection(TRUTH, SCORES, signal_efficiency=0.5)
+    assert curve.rejection[at] == pytest.approx(expected.value)
+    epsilon, sigma = 1 / expected.value, expected.error / expected.value**2
+    assert curve.low[at] == pytest.approx(1 / (epsilon + sigma))
+    assert curve.high[at] == pytest.approx(1 / (epsilon - sigma))
+
+
+def _paired_toy(rng, n, *, weighted=False):
+    truth = np.arange(n) % 2 == 0
+    common = rng.normal(truth * 1.0, 1.0)
+    weights = rng.exponential(1.0, n) if weighted else None
+    return truth, common + rng.normal(0, 0.3, n), common + rng.normal(0, 0.6, n), weights
+
+
+def test_the_paired_error_agrees_with_the_covariance_of_delong_by_hand():
+    truth, a, b, _ = _paired_toy(np.random.default_rng(1), 120)
+    pairs = [(x[truth][:, None] > x[~truth]) + 0.5 * (x[truth][:, None] == x[~truth]) for x in (a, b)]
+    above, below = (np.cov([p.mean(axis=axis) for p in pairs]) for axis in (1, 0))
+    covariance = above / truth.sum() + below / (~truth).sum()
+    contrast = np.array([1, -1])
+    measured = auc_difference(truth, a, b)
+    assert measured.value == pytest.approx(auc(truth, a).value - auc(truth, b).value)
+    assert measured.error == pytest.approx(np.sqrt(contrast @ covariance @ contrast))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_paired_error_covers_the_true_difference(weighted):
+    """AUC = Φ(1/√(2(1 + s²))) for a score with noise s."""
+    true_value = norm.cdf(1 / np.sqrt(2 * 1.09)) - norm.cdf(1 / np.sqrt(2 * 1.36))
+    rng = np.random.default_rng(9)
+    inside = []
+    for _ in range(400):
+        truth, a, b, weights = _paired_toy(rng, 400, weighted=weighted)
+        measured = auc_difference(truth, a, b, weights=weights)
+        inside.append(abs(measured.value - true_value) < measured.error)
+    assert 0.62 < np.mean(inside) < 0.74
+
+
+def test_the_difference_of_a_tagger_to_itself_is_0_and_its_error_too():
+    assert auc_difference(TRUTH, SCORES, SCORES) == (0.0, 0.0, None)
+
+
+def test_the_error_of_an_auc_of_one_signal_jet_is_unknown():
+    assert auc(np.array([True, False, False]), np.array([2.0, 1.0, 3.0])) == (0.5, np.inf, None)
 
 
 def test_discriminant_is_finite_where_both_probabilities_are_zero():
@@ -108,8 +205,77 @@ def test_accuracy_and_log_loss_agree_with_scikit_learn(weights):
     best = np.array(CLASSES)[PROBABILITIES.argmax(axis=1)]
     assert result.accuracy.value == pytest.approx(accuracy_score(LABELS, best, sample_weight=weights))
     order = np.argsort(CLASSES)
-    expected = log_loss(LABELS, PROBABILITIES[:, order], sample_weight=weights, labels=np.sort(CLASSES))
-    assert result.log_loss == pytest.approx(expected)
+    expected = sklearn_log_loss(LABELS, PROBABILITIES[:, order], sample_weight=weights, labels=np.sort(CLASSES))
+    assert result.log_loss.value == pytest.approx(expected)
+
+
+def test_log_loss_of_a_probability_of_zero_is_finite():
+    measured = log_loss(["a", "b"], np.array([[0.0, 0.0], [0.0, 2.0]]), classes=("a", "b"))
+    assert measured.value == pytest.approx(-np.log(np.finfo(float).eps) / 2)
+
+
+def test_the_error_of_the_log_loss_is_that_of_a_mean():
+    loss = -np.log(PROBABILITIES[np.arange(N), [CLASSES.index(name) for name in LABELS]])
+    measured = log_loss(LABELS, PROBABILITIES, classes=CLASSES)
+    assert measured.error == pytest.approx(loss.std() / np.sqrt(N))
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS["positive"]], ids=["plain", "weighted"])
+def test_the_confusion_matrix_agrees_with_scikit_learn(weights):
+    best = np.array(CLASSES)[PROBABILITIES.argmax(axis=1)]
+    ours = confusion_matrix(LABELS, best, classes=CLASSES, weights=weights)
+    expected = sklearn_confusion(LABELS, best, labels=CLASSES, normalize="true", sample_weight=weights)
+    np.testing.assert_allclose(ours.value, expected)
+    if weights is None:
+        n = np.array([[(name == LABELS).sum()] for name in CLASSES])
+        np.testing.assert_allclose(ours.error, np.sqrt(expected * (1 - expected) / n))
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS["positive"]], ids=["plain", "weighted"])
+def test_the_auc_matrix_agrees_with_scikit_learn_pair_by_pair(weights):
+    ours = auc_matrix(LABELS, PROBABILITIES, classes=CLASSES, weights=weights)
+    for i, j in np.ndindex(3, 3):
+        if i == j:
+            assert ours.value[i, j] == 0.5
+            continue
+        both = np.isin(LABELS, [CLASSES[i], CLASSES[j]])
+        scores = PROBABILITIES[both, i] / (PROBABILITIES[both, i] + PROBABILITIES[both, j])
+        chosen = None if weights is None else weights[both]
+        expected = roc_auc_score(LABELS[both] == CLASSES[i], scores, sample_weight=chosen)
+        assert ours.value[i, j] == pytest.approx(expected)
+        assert ours.error[i, j] == ours.error[j, i] > 0
+
+
+def test_histograms_agree_with_numpy_and_lose_no_jet():
+    scores = np.linspace(-0.2, 1.2, N)  # some beyond the limits
+    weights = WEIGHTS["positive"]
+    result = score_histograms(LABELS, scores, n_bins=7, weights=weights)
+    assert list(result.share) == ["qcd", "top", "w"]
+    chosen = LABELS == "top"
+    counts, edges = np.histogram(np.clip(scores[chosen], 0, 1), 7, (0, 1), weights=weights[chosen])
+    squares, _ = np.histogram(np.clip(scores[chosen], 0, 1), 7, (0, 1), weights=weights[chosen] ** 2)
+    np.testing.assert_allclose(result.edges, edges)
+    np.testing.assert_allclose(result.share["top"], counts / weights[chosen].sum())
+    np.testing.assert_allclose(result.error["top"], np.sqrt(squares) / weights[chosen].sum())
+    assert result.share["top"].sum() == pytest.approx(1)
+
+
+def test_a_class_without_jets_is_left_out_of_a_many_class_evaluation():
+    few = LABELS != "w"
+    result = evaluate(LABELS[few], PROBABILITIES[few], CLASSES, background="qcd")
+    assert result.n_jets["w"] == 0
+    assert [part.signal for part in result.separations] == ["top"]
+    assert np.isnan(result.confusion.value[0]).all()
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["auc_matrix"]["value"][0] == [None] * 3
+
+
+def test_scaled_weights_change_no_number():
+    one = evaluate(LABELS, PROBABILITIES, CLASSES, weights=WEIGHTS["positive"])
+    other = evaluate(LABELS, PROBABILITIES, CLASSES, weights=1000 * WEIGHTS["positive"])
+    np.testing.assert_allclose(other.accuracy[:2], one.accuracy[:2])
+    np.testing.assert_allclose(other.log_loss[:2], one.log_loss[:2])
+    np.testing.assert_allclose(other.confusion, one.confusion)
+    np.testing.assert_allclose(other.auc_matrix, one.auc_matrix)
 
 
 def test_accuracy_has_its_binomial_error():
@@ -156,13 +322,19 @@ def test_a_dictionary_of_the_result_is_json_even_where_it_is_infinite():
     labels = np.array(["a", "a", "b", "b"])
     sure = np.array([[1.0, 0.0], [0.9, 0.1], [0.1, 0.9], [0.0, 1.0]])
     text = json.dumps(evaluate(labels, sure, ("a", "b")).to_dict(), allow_nan=False)
-    assert json.loads(text)["separations"][0]["rejection"]["0.5"] == {"value": None, "error": None}
+    assert json.loads(text)["separations"][0]["rejection"]["0.5"] == {
+        "value": None,
+        "error": None,
+        "lower_limit": pytest.approx(1 / (1 - 0.05**0.5)),
+    }
 
 
 def test_a_measured_number_shows_two_digits_of_its_error():
     assert str(Measured(0.90063, 0.00213)) == "0.9006 ± 0.0021"
     assert str(Measured(34.81, 1.31)) == "34.8 ± 1.3"
-    assert str(Measured(np.inf, np.inf)) == "inf"
+    assert str(Measured(1.0, 0.0)) == "1.0000 ± 0"
+    assert str(Measured(0.5, np.inf)) == "0.5000 ± inf"
+    assert str(Measured(np.inf, np.inf, 333.4)) == "> 333 (95% CL)"
 
 
 @pytest.mark.parametrize(
@@ -172,10 +344,21 @@ def test_a_measured_number_shows_two_digits_of_its_error():
         ({"background": "higgs"}, "asked for the background 'higgs'"),
         ({"signal": "top", "background": "top"}, "asked to tell 'top' from itself"),
         ({"classes": ("w", "qcd", "higgs")}, "found jets labelled top"),
-        ({"probabilities": PROBABILITIES[:, :2]}, r"3000 jets and 3 classes; found scores of shape \(3000, 2\)"),
-        ({"probabilities": np.where(np.arange(N)[:, None] == 7, np.nan, PROBABILITIES)}, r"jet 7 has \[nan"),
-        ({"weights": np.ones(3)}, r"weights of shape \(3,\)"),
-        ({"labels": np.full(N, "top")}, "the 0 signal jets have the weight 0"),
+        (
+            {"probabilities": PROBABILITIES[:, :2]},
+            r"scores of shape \(3000, 3\), one row a jet; found the shape \(3000, 2\)",
+        ),
+        (
+            {"probabilities": np.where(np.arange(N)[:, None] == 7, np.nan, PROBABILITIES)},
+            r"finite scores; those of 1 jets are not, first jet 7: \[nan",
+        ),
+        ({"weights": np.ones(3)}, r"weights of shape \(3000,\), one row a jet; found the shape \(3,\)"),
+        ({"weights": np.where(LABELS == "w", -1.0, 1.0)}, "those of the class 'w' have the sum -"),
+        ({"labels": np.full(N, "top")}, "all 3000 jets are top. Add files with another of w, qcd, top"),
+        ({"labels": np.where(np.arange(N) == 5, None, LABELS)}, "1 of 3000 have none, first jet 5"),
+        ({"labels": np.where(LABELS == "w", "top", LABELS), "signal": "w"}, "signal 'w'; no jet is labelled so"),
+        ({"probabilities": LOGITS}, "If these are logits, take their softmax"),
+        ({"labels": LABELS[:, None]}, r"found \(3000, 1\)"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(change, message):
@@ -186,9 +369,11 @@ def test_what_cannot_be_judged_is_refused(change, message):
 
 
 def test_scores_that_are_not_finite_or_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="finite scores; 1 are not, first of jet 3: inf"):
+    with pytest.raises(InputError, match="finite scores; those of 1 jets are not, first jet 3: inf"):
         auc(TRUTH, np.where(np.arange(N) == 3, np.inf, SCORES))
-    with pytest.raises(InputError, match=r"found the shapes \(3000,\), \(5,\) and \(5,\)"):
+    with pytest.raises(InputError, match=r"scores of shape \(3000,\), one row a jet; found the shape \(5,\)"):
         roc(TRUTH, SCORES[:5])
-    with pytest.raises(InputError, match="choose one between 0 and 1"):
+    with pytest.raises(InputError, match="the 0 background jets have the weight 0"):
+        auc(np.ones(N, bool), SCORES)
+    with pytest.raises(InputError, match="choose one above 0, at most 1"):
         background_rejection(TRUTH, SCORES, signal_efficiency=1.5)

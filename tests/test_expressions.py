@@ -108,7 +108,7 @@ def test_a_branch_with_any_name_goes_in_backticks():
     ],
 )
 def test_an_attack_is_refused_when_it_is_read(attack):
-    with pytest.raises(SchemaError, match="the formula|asked for a formula"):
+    with pytest.raises(SchemaError, match=r"the formula|asked for a formula"):
         compile_expression(attack)
 
 

@@ -25,9 +25,7 @@ OTHERS = vector.array({"pt": PT[::-1], "eta": ETA[::-1], "phi": PHI[::-1], "mass
         pytest.param(kinematics.eta_from_p(MOMENTA.px, MOMENTA.py, MOMENTA.pz), ETA, id="eta"),
         pytest.param(kinematics.energy_from_mass(PT, ETA, MASS), MOMENTA.energy, id="energy"),
         pytest.param(kinematics.delta_phi(PHI, PHI[::-1]), MOMENTA.deltaphi(OTHERS), id="delta_phi"),
-        pytest.param(
-            kinematics.delta_r(ETA, PHI, ETA[::-1], PHI[::-1]), MOMENTA.deltaR(OTHERS), id="delta_r"
-        ),
+        pytest.param(kinematics.delta_r(ETA, PHI, ETA[::-1], PHI[::-1]), MOMENTA.deltaR(OTHERS), id="delta_r"),
         pytest.param(kinematics.rapidity(PT, ETA, MOMENTA.energy), MOMENTA.rapidity, id="rapidity"),
     ],
 )

@@ -125,9 +125,7 @@ def test_a_particle_whose_features_are_all_zero_still_counts(name):
     for layer in model.layers:  # the sum over particles tells two from four if their encoding is not all zero
         if layer.name == "particles_encoder_0":
             layer.bias.assign(np.linspace(-1, 1, layer.filters))
-    two, four = (
-        probabilities(model, {"particles": values, "particles_mask": mask, "jet": jet}) for mask in masks
-    )
+    two, four = (probabilities(model, {"particles": values, "particles_mask": mask, "jet": jet}) for mask in masks)
     assert np.abs(two - four).max() > 1e-4
 
 
@@ -151,7 +149,10 @@ def test_deep_sets_do_not_see_the_order(inputs):
 
 
 def test_each_collection_can_have_its_own_encoder(jets):
-    specs = {**SPECS, "tracks": TensorSpec((None, 3), fixed_scaling(resolve_features(["log_pt", "delta_r", "charge"])))}
+    specs = {
+        **SPECS,
+        "tracks": TensorSpec((None, 3), fixed_scaling(resolve_features(["log_pt", "delta_r", "charge"]))),
+    }
     model = build_model(
         "gru", specs, n_classes=2, options={"encoder": {"particles": (8, 7), "tracks": (5,)}, "units": (4,)}
     )

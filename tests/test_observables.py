@@ -10,7 +10,9 @@ from hepnn.errors import FeatureError
 
 
 def loop(jets, formula):
-    return [formula(jet, [vector.obj(pt=p.pt, eta=p.eta, phi=p.phi, E=p.energy) for p in jet.particles]) for jet in jets]
+    return [
+        formula(jet, [vector.obj(pt=p.pt, eta=p.eta, phi=p.phi, E=p.energy) for p in jet.particles]) for jet in jets
+    ]
 
 
 def axis(jet):
@@ -28,10 +30,12 @@ FORMULAS = {
     "particle_mass": lambda jet, particles: sum(particles, vector.obj(px=0, py=0, pz=0, E=0)).mass,
     "girth": lambda jet, particles: 0.4 * angularity(jet, particles, 1),
     "les_houches_angularity": lambda jet, particles: angularity(jet, particles, 0.5),
-    "pt_dispersion": lambda jet, particles: np.sqrt(sum(p.pt**2 for p in particles))
-    / max(sum(p.pt for p in particles), 1e-9),
-    "leading_pt_fraction": lambda jet, particles: max((p.pt for p in particles), default=0)
-    / max(sum(p.pt for p in particles), 1e-9),
+    "pt_dispersion": lambda jet, particles: (
+        np.sqrt(sum(p.pt**2 for p in particles)) / max(sum(p.pt for p in particles), 1e-9)
+    ),
+    "leading_pt_fraction": lambda jet, particles: (
+        max((p.pt for p in particles), default=0) / max(sum(p.pt for p in particles), 1e-9)
+    ),
     "log_pt": lambda jet, particles: np.log(jet.pt),
     "abs_eta": lambda jet, particles: abs(jet.eta),
 }

@@ -88,7 +88,9 @@ def test_a_schema_is_found_by_its_branches(name):
 
 
 def test_branches_that_fit_no_schema_say_what_is_lacking():
-    with pytest.raises(SchemaError, match=r"no built-in one fits \(jetclass lacks jet_energy, jet_eta, jet_phi; hepnn "):
+    with pytest.raises(
+        SchemaError, match=r"no built-in one fits \(jetclass lacks jet_energy, jet_eta, jet_phi; hepnn "
+    ):
         find_schema(["pt", "eta"], where="x.root:tree")
 
 
@@ -100,7 +102,7 @@ def test_two_labels_at_once_are_an_error(mine, columns):
 
 def test_lists_of_different_length_are_an_error(mine, columns):
     columns["trkEta"] = ak.Array([[0.1, 0.3, 0.2], [], [0.4, 0.5]])
-    with pytest.raises(SchemaError, match="entry 2 have 1 values of 'pt' and 2 of 'eta'|failed: cannot broadcast"):
+    with pytest.raises(SchemaError, match=r"entry 2 have 1 values of 'pt' and 2 of 'eta'|failed: cannot broadcast"):
         jets_from_columns(columns, mine)
 
 
@@ -110,7 +112,11 @@ def test_lists_of_different_length_are_an_error(mine, columns):
         ('eta = "jetEta"', "", r"lacks 'eta' in \[jets\]; every jet needs pt, eta, phi, energy"),
         ('energy = "trkPt * cosh(trkEta)"', "", r"lacks 'energy' in \[collections.particles\]"),
         ('unit = "cm"', 'unit = "inch"', r"gives 'd0' the unit 'inch'; known: 1, GeV"),
-        ('background = "light"', 'background = "top"', r"names the background 'top', which is none of its labels"),
+        (
+            'background = "light"',
+            'background = "top"',
+            r"names the background 'top', which is none of its labels",
+        ),
         ('name = "mine"', 'name = "mine"\nlayuot = "flat"', r"has the key 'layuot'; closest: 'layout'"),
         ('name = "mine"', 'name = "mine"\nlayout = "round"', r"asks for the layout 'round'; known: flat"),
         ('"flavour == 5"', '"flavour = 5"', r"the formula 'flavour = 5' cannot be read"),

@@ -38,9 +38,7 @@ def test_probabilities_sum_to_one_and_are_finite(trained, others):
 
 def test_shuffled_jets_get_shuffled_scores(trained, others):
     order = np.random.default_rng(0).permutation(len(others))
-    np.testing.assert_allclose(
-        trained.predict_proba(others[order]), trained.predict_proba(others)[order], atol=1e-6
-    )
+    np.testing.assert_allclose(trained.predict_proba(others[order]), trained.predict_proba(others)[order], atol=1e-6)
 
 
 def test_scores_do_not_depend_on_the_company(trained, others):
@@ -88,7 +86,7 @@ def test_a_loaded_tagger_can_be_saved_again(trained, tmp_path):
 
 
 def test_pickling_and_cloning(trained, others):
-    again = pickle.loads(pickle.dumps(trained))  # noqa: S301  # our own bytes
+    again = pickle.loads(pickle.dumps(trained))  # our own bytes
     np.testing.assert_array_equal(again.predict_proba(others), trained.predict_proba(others))
     fresh = clone(trained)
     assert fresh.get_params() == trained.get_params()
@@ -135,13 +133,28 @@ def flip(path, at):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: flip(folder / "weights.npz", 500), r"weights.npz has the checksum .* damaged or was changed"),
+        (
+            lambda folder: flip(folder / "weights.npz", 500),
+            r"weights.npz has the checksum .* damaged or was changed",
+        ),
         (lambda folder: (folder / "weights.npz").unlink(), r"weights.npz cannot be read: .*No such file"),
-        (lambda folder: (folder / "tagger.json").unlink(), r"found no tagger.json \(weights.npz\). Train one"),
+        (
+            lambda folder: (folder / "tagger.json").unlink(),
+            r"found no tagger.json \(weights.npz\). Train one",
+        ),
         (lambda folder: (folder / "tagger.json").write_text("{"), r"tagger.json cannot be read"),
-        (lambda folder: (folder / "tagger.json").write_text("[]"), r"its format is 'list', this hepnn reads 1"),
-        (lambda folder: (folder / "tagger.json").write_text('{"format": 2}'), r"its format is 2, this hepnn reads 1"),
-        (lambda folder: (folder / "tagger.json").write_text('{"format": 1}'), r"not as hepnn writes it \(KeyError"),
+        (
+            lambda folder: (folder / "tagger.json").write_text("[]"),
+            r"its format is 'list', this hepnn reads 1",
+        ),
+        (
+            lambda folder: (folder / "tagger.json").write_text('{"format": 2}'),
+            r"its format is 2, this hepnn reads 1",
+        ),
+        (
+            lambda folder: (folder / "tagger.json").write_text('{"format": 1}'),
+            r"not as hepnn writes it \(KeyError",
+        ),
     ],
     ids=["flipped-bit", "no-weights", "no-description", "not-json", "not-a-tagger", "newer", "incomplete"],
 )
@@ -153,7 +166,7 @@ def test_a_damaged_folder_is_refused_by_name(trained, tmp_path, damage, message)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(TaggerError, match="found no tagger.json .no such folder."):
+    with pytest.raises(TaggerError, match=r"found no tagger.json .no such folder."):
         Tagger.load(tmp_path / "nowhere")
 
 
@@ -242,7 +255,9 @@ def test_jets_it_cannot_train_on_are_refused(jets, change, message):
 
 
 def test_an_unknown_class_among_validation_jets_is_named(jets, others):
-    strange = ak.with_field(others, np.where(others.pt > 520, "top", others.label.to_numpy()).tolist(), "label")
+    strange = ak.with_field(
+        others, np.where(others.pt.to_numpy() > 520, "top", others.label.to_numpy()).tolist(), "label"
+    )
     with pytest.raises(InputError, match="asked for the classes gluon, quark; found jets labelled top"):
         Tagger(**QUICK).fit(jets, validation=strange)
 

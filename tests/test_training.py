@@ -23,9 +23,7 @@ def clouds_of(lengths):
 @pytest.fixture
 def batches():
     lengths = np.random.default_rng(0).integers(0, 100, 1000)
-    return BucketedBatches(
-        clouds_of(lengths), np.arange(1000), np.arange(1000.0), batch_size=64, n_buckets=5, seed=1
-    )
+    return BucketedBatches(clouds_of(lengths), np.arange(1000), np.arange(1000.0), batch_size=64, n_buckets=5, seed=1)
 
 
 def rows_of(batches):
@@ -149,7 +147,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(jets):
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(jets):
-    with pytest.raises(TaggerError, match="the loss became nan in epoch 0.* Lower the learning rate"):
+    with pytest.raises(TaggerError, match=r"the loss became nan in epoch 0.* Lower the learning rate"):
         Tagger(epochs=1, learning_rate=1e30, warmup=0.0, **SETTINGS).fit(jets)
 
 

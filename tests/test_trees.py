@@ -59,6 +59,13 @@ def test_values_come_back_with_their_type(path, dtype):
     assert found["part_x"].type.content.content.primitive == dtype
 
 
+def test_half_precision_is_widened(path):
+    with TreeWriter(path) as out:
+        out.extend({"x": np.array([0.5, 2.0], "float16")})
+    assert read(path)["x"].type.content.primitive == "float32"
+    assert read(path)["x"].tolist() == [0.5, 2]
+
+
 def test_not_a_number_and_infinite_values_are_kept(path):
     with TreeWriter(path) as out:
         out.extend({"x": np.array([np.nan, np.inf, -np.inf])})
@@ -164,7 +171,7 @@ def test_baskets_are_compressed_with_zlib(path):
         ("uint8", np.array([3, 300]), 3),
         ("int32", np.array([1.0, 1.5]), 3),
         ("int64", np.array([1.0, np.nan]), 3),
-        ("float32", jagged([[1.0], [], [2.0, 1e300]], "float64"), 4),
+        ("float32", jagged([[1.0, 3.0], [], [2.0, 1e300]], "float64"), 4),
         ("int32", jagged([[], [1, 2**40]], "int64"), 3),
     ],
     ids=[
@@ -179,9 +186,7 @@ def test_baskets_are_compressed_with_zlib(path):
 )
 def test_values_that_do_not_fit_are_named_with_their_entry(path, dtype, values, entry):
     first = ak.unflatten(np.zeros(2, dtype), [1, 1]) if isinstance(values, ak.Array) else np.zeros(2, dtype)
-    with pytest.raises(
-        OutputError, match=rf"into the {dtype} branch 'part_x'.*entry {entry}: it does not fit"
-    ):
+    with pytest.raises(OutputError, match=rf"into the {dtype} branch 'part_x'.*entry {entry}: it does not fit"):
         write(path, {"part_x": first}, {"part_x": values}, types={"part_x": dtype})
     assert not path.exists()
 

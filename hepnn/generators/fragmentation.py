@@ -100,9 +100,7 @@ def fragmented(prongs: Prongs, *, rng: np.random.Generator) -> Particles:
     eta = prongs.eta[jet, slot].astype(np.float32)[source] + spread * _normal(rng, len(source))
     phi = prongs.phi[jet, slot].astype(np.float32)[source] + spread * _normal(rng, len(source))
     is_displaced = _uniform(rng, len(source)) < DISPLACED[flavour][source]
-    is_semileptonic = (
-        is_displaced & (kind == CHARGED_HADRON) & (_uniform(rng, len(source)) < LEPTONS_OF_DISPLACED)
-    )
+    is_semileptonic = is_displaced & (kind == CHARGED_HADRON) & (_uniform(rng, len(source)) < LEPTONS_OF_DISPLACED)
     kind[is_semileptonic] = rng.integers(IS_ELECTRON, IS_MUON + 1, int(is_semileptonic.sum()), dtype=np.uint8)
     charged = np.flatnonzero((kind != NEUTRAL_HADRON) & (kind != PHOTON))
     charge = np.zeros(len(source), np.int32)

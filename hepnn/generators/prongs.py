@@ -149,9 +149,7 @@ def _flavours(wanted: Ints, rng: np.random.Generator) -> Ints:
     )
 
 
-def _decayed(
-    kind: Ints, target: Floats, is_visible: npt.NDArray[np.bool_], rng: np.random.Generator
-) -> Floats:
+def _decayed(kind: Ints, target: Floats, is_visible: npt.NDArray[np.bool_], rng: np.random.Generator) -> Floats:
     """Returns four-momenta (energy, px, py, pz) of shape (4, slot, jet), along x; 0 of the absent."""
     decays = list(CLASSES.values())
     n = len(kind)

@@ -6,8 +6,8 @@ add a network, write a function like `hepnn.models.recurrent.gru` and its entry 
 
     my_function(inputs, n_classes, **options) -> keras.Model
 
-where ``inputs`` describes each tensor (`hepnn.models.inputs.TensorSpec`), and returns a model that takes a dict of those
-tensors and gives class probabilities, (jet, class).
+where ``inputs`` describes each tensor (`hepnn.models.inputs.TensorSpec`), and returns a model that takes a dict of
+those tensors and gives class probabilities, (jet, class).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def resolve_model(name: str | Callable[..., Any]) -> Callable[..., Any]:
         ) from error
     if not callable(found):
         raise InputError(f"asked for the model {name!r}; module {module!r} has no function {function!r}.")
-    return found  # type: ignore[no-any-return]  # callable() does not narrow what getattr returns
+    return found
 
 
 def build_model(
@@ -83,7 +83,5 @@ def build_model(
         known = [key for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
         for key in options:
             if key not in known:
-                raise InputError(
-                    f"asked for the option {key!r} of the model {name!r}; closest: {closest(key, known)}."
-                )
+                raise InputError(f"asked for the option {key!r} of the model {name!r}; closest: {closest(key, known)}.")
     return function(inputs, n_classes, **options)

@@ -35,9 +35,7 @@ def encode(values: Any, *, widths: Sequence[int], activation: str, name: str) ->
     return values
 
 
-def read_out(
-    values: Any, mask: Any, *, how: Sequence[str], name: str, both_ways: bool = False
-) -> list[Any]:
+def read_out(values: Any, mask: Any, *, how: Sequence[str], name: str, both_ways: bool = False) -> list[Any]:
     """Returns one tensor (jet, feature) for each entry of ``how``.
 
     Args:

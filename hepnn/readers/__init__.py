@@ -68,7 +68,7 @@ def iterate_chunks(
         SchemaError: the schema does not fit.
     """
     if step < 1 or (max_jets is not None and max_jets < 0):
-        raise InputError(f"asked for steps of {step} entries and at most {max_jets} jets; use a positive step and no negative number.")
+        raise InputError(f"asked for steps of {step} entries and at most {max_jets} jets; neither can be negative.")
     return _chunks(*_preflight(source, schema, tree), max_jets=max_jets, step=step)
 
 
@@ -122,7 +122,7 @@ def _preflight(source: Source, schema: str | Path | Schema, tree: str | None) ->
             found = each.types.get(name, "nothing")
             if found != first.types[name]:
                 raise SourceError(
-                    f"asked to read several files as one; the branch {name!r} holds {first.types[name]} in {first.file} and "
+                    f"asked to read files as one; the branch {name!r} holds {first.types[name]} in {first.file} and "
                     f"{found} in {each.file}. Read them one by one, or leave one out."
                 )
     return trees, used, branches

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import awkward as ak
 import uproot
@@ -48,15 +47,13 @@ def _damaged(file: str, error: BaseException, what: str = "the file") -> SourceE
 def _check_bytes(file: str) -> None:
     """Refuses what is no ROOT file, or one that was cut short: such a file can open, and lack entries."""
     try:
-        size = os.path.getsize(file)
+        size = Path(file).stat().st_size
         with Path(file).open("rb") as stream:
             head = stream.read(20)
     except OSError as error:
         raise SourceError(f"asked to read {file}; {error.strerror or error}.") from error
     if len(head) < 20 or head[:4] != b"root":
-        raise SourceError(
-            f"asked to read {file}; its first bytes are {head[:4]!r}, a ROOT file starts with b'root'."
-        )
+        raise SourceError(f"asked to read {file}; its first bytes are {head[:4]!r}, a ROOT file starts with b'root'.")
     _, version, _ = _HEADER.unpack(head[: _HEADER.size])
     end = struct.unpack(">q", head[12:20])[0] if version >= _LARGE_FILE_VERSION else struct.unpack(">i", head[12:16])[0]
     if size < end:
@@ -96,7 +93,7 @@ def open_tree(file: str, *, tree: str | None, candidates: Iterable[str] = ()) ->
             return Tree(file, wanted, int(handle.num_entries), types)
     except SourceError:
         raise
-    except Exception as error:  # noqa: BLE001  # a damaged file can raise anything in the parser
+    except Exception as error:  # a damaged file can raise anything in the parser
         raise _damaged(file, error) from error
 
 
@@ -139,12 +136,11 @@ def read_steps(
                 try:
                     # by exact name: TTree.arrays evaluates aliases that are stored in the file
                     array = handle[name].array(entry_start=start, entry_stop=last, decompression_executor=threads)
-                except Exception as error:  # noqa: BLE001  # a damaged basket can raise anything in the parser
+                except Exception as error:  # a damaged basket can raise anything in the parser
                     raise _damaged(tree.file, error, f"branch {name!r}, entries {start} to {last},") from error
                 if len(array) != last - start:
                     raise SourceError(
-                        f"asked for the entries {start} to {last} of branch {name!r} in {tree.file}; found {len(array)}."
+                        f"asked for entries {start} to {last} of branch {name!r} in {tree.file}; found {len(array)}."
                     )
                 columns[name] = array
             yield start, last, columns
-

@@ -51,7 +51,7 @@ def _locate_one(name: str) -> list[Location]:
     file, wanted = (head, tree) if colon and head.endswith(SUFFIX) else (name, None)
     if Path(file).is_file():
         return [Location(file, wanted)]
-    found = sorted(glob.glob(file, recursive=True)) if glob.has_magic(file) else []
+    found = sorted(glob.glob(file, recursive=True)) if glob.has_magic(file) else []  # noqa: PTH207  # absolute ones too
     if not found:
         folder = Path(file).parent
         beside = ", ".join(sorted(other.name for other in folder.glob(f"*{SUFFIX}"))[:5]) if folder.is_dir() else ""

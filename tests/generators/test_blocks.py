@@ -37,9 +37,7 @@ def test_the_number_of_processes_changes_nothing_but_who_works():
     blocks = blocks_of(55, size=10, seed=3)
     alone = list(in_order(draws, blocks, processes=1))
     together = list(in_order(draws, blocks, processes=2))
-    assert [(number, values) for number, _, values in alone] == [
-        (number, values) for number, _, values in together
-    ]
+    assert [(number, values) for number, _, values in alone] == [(number, values) for number, _, values in together]
     assert {pid for _, pid, _ in alone} == {os.getpid()}
     assert os.getpid() not in {pid for _, pid, _ in together}
 

@@ -48,9 +48,7 @@ def test_prongs_of_broad_resonances_have_their_mass_in_the_median(name, expected
     assert np.std(found) > 1
 
 
-@pytest.mark.parametrize(
-    ("name", "slots"), [("H4q", slice(0, 2)), ("Hqql", slice(0, 2)), ("Tbqq", slice(2, 4))]
-)
+@pytest.mark.parametrize(("name", "slots"), [("H4q", slice(0, 2)), ("Hqql", slice(0, 2)), ("Tbqq", slice(2, 4))])
 def test_the_quarks_of_an_inner_w_have_its_mass(name, slots):
     np.testing.assert_allclose(mass(drawn(name), slots), 80.37, rtol=1e-6)
 
@@ -103,6 +101,15 @@ def test_the_spectrum_falls_with_the_fourth_power():
     # ∫ x^-4 from 500 to 600, over that from 500 to 1000
     expected = (500.0**-3 - 600.0**-3) / (500.0**-3 - 1000.0**-3)
     assert np.mean(target < 600) == pytest.approx(expected, abs=0.03)
+
+
+def test_a_qcd_splitting_shares_momentum_as_one_over_z():
+    found = drawn("QCD")
+    pair = found.pt[(found.pt > 0).sum(axis=1) == 2]
+    fraction = np.sort(pair[pair > 0].reshape(-1, 2), axis=1)[:, 0] / pair.sum(axis=1)
+    # of dz/z between 0.05 and 0.5
+    assert np.median(fraction) == pytest.approx(np.sqrt(0.05 * 0.5), abs=0.015)
+    assert fraction.min() == pytest.approx(0.05, abs=0.01)
 
 
 def test_momenta_spread():

@@ -97,10 +97,7 @@ def test_a_longer_sample_begins_with_a_shorter_one(columns):
 
 def test_blocks_differ(columns):
     # a few of so many float32 agree by chance
-    assert (
-        np.isin(columns["jet_energy"][: toy.BLOCK_JETS], columns["jet_energy"][toy.BLOCK_JETS :]).mean()
-        < 0.01
-    )
+    assert np.isin(columns["jet_energy"][: toy.BLOCK_JETS], columns["jet_energy"][toy.BLOCK_JETS :]).mean() < 0.01
 
 
 def test_each_jet_has_one_class_and_the_classes_are_equal_in_number(columns):
@@ -110,6 +107,8 @@ def test_each_jet_has_one_class_and_the_classes_are_equal_in_number(columns):
 
 
 def test_classes_are_mixed(columns):
+    kind = np.argmax(np.stack([columns[name] for name in LABELS]), axis=0)
+    assert (kind[:10] != kind[10:20]).any()
     assert 50 < columns["label_QCD"][:1000].sum() < 150
 
 
@@ -268,9 +267,7 @@ def test_toy_jets_keep_the_contract(columns):
 
 def test_a_file_holds_the_same_jets(tmp_path, columns):
     seen = []
-    path = generate_toy(
-        tmp_path / "toy.root", 12_000, seed=1, progress=lambda done, total: seen.append((done, total))
-    )
+    path = generate_toy(tmp_path / "toy.root", 12_000, seed=1, progress=lambda done, total: seen.append((done, total)))
     with uproot.open({path: "tree"}) as tree:
         found = tree.arrays()
     assert set(found.fields) == JETCLASS_BRANCHES | {"npart"}

@@ -97,9 +97,9 @@ def test_the_tree_can_be_named_in_two_ways(tmp_path):
             tree = file.mktree(name, {**{k: v.dtype for k, v in flat.items()}, "part": parts.type.content})
             tree.extend({**flat, "part": parts})
     assert len(read_jets(f"{path}:second")) == len(read_jets(path, tree="second")) == 5
-    with pytest.raises(SourceError, match="asked for a tree of jets in .*found first, second. Name one"):
+    with pytest.raises(SourceError, match=r"asked for a tree of jets in .*found first, second. Name one"):
         read_jets(path)
-    with pytest.raises(SourceError, match="asked for the tree 'third' .*found first, second"):
+    with pytest.raises(SourceError, match=r"asked for the tree 'third' .*found first, second"):
         read_jets(f"{path}:third")
 
 
@@ -167,24 +167,6 @@ def test_branches_that_fit_no_schema_are_refused(tmp_path):
         read_jets(path)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda folder: folder / "nope.root", r"nope.root; there is no such file. In .* there is jets.root"),
-        (lambda folder: folder / "*.rootx", r"there is no such file"),
-        (lambda folder: [], r"found no file named"),
-        (lambda folder: (folder / "empty").mkdir() or folder / "empty", r"the folder .*empty; it holds no \*.root"),
-        (lambda folder: text(folder), r"its first bytes are b'not ', a ROOT file starts with b'root'"),
-        (lambda folder: cut(folder), r"has \d+ bytes and should have \d+: the copy was cut short"),
-    ],
-    ids=["missing", "glob", "nothing", "empty-folder", "text", "cut-short"],
-)
-def test_what_is_no_file_of_jets_is_refused(tmp_path, make, message):
-    write(tmp_path / "jets.root", columns(500))
-    with pytest.raises(SourceError, match=message):
-        read_jets(make(tmp_path))
-
-
 def text(folder):
     path = folder / "text.root"
     path.write_text("not a ROOT file, but long enough to look at")
@@ -197,14 +179,35 @@ def cut(folder):
     return path
 
 
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder / "nope.root", r"nope.root; there is no such file. In .* there is jets.root"),
+        (lambda folder: folder / "*.rootx", r"there is no such file"),
+        (lambda folder: [], r"found no file named"),
+        (
+            lambda folder: (folder / "empty").mkdir() or folder / "empty",
+            r"the folder .*empty; it holds no \*.root",
+        ),
+        (text, r"its first bytes are b'not ', a ROOT file starts with b'root'"),
+        (cut, r"has \d+ bytes and should have \d+: the copy was cut short"),
+    ],
+    ids=["missing", "glob", "nothing", "empty-folder", "text", "cut-short"],
+)
+def test_what_is_no_file_of_jets_is_refused(tmp_path, make, message):
+    write(tmp_path / "jets.root", columns(500))
+    with pytest.raises(SourceError, match=message):
+        read_jets(make(tmp_path))
+
+
 def test_a_damaged_basket_is_named_with_branch_and_entries(tmp_path):
     path = write(tmp_path / "jets.root", columns(500))
     with uproot.open(path) as file:
         basket = file["tree"]["part_px"].basket(0)
-        start, size = basket.cursor.index, basket.compressed_bytes
+        size = basket.compressed_bytes
         seek = file["tree"]["part_px"].member("fBasketSeek")[0]
     data = bytearray(path.read_bytes())
-    middle = int(seek) + size // 2 + (0 if start is None else 0)
+    middle = int(seek) + size // 2
     data[middle : middle + 40] = bytes(40)
     path.write_bytes(data)
     with pytest.raises(SourceError, match=r"branch 'part_px', entries 0 to 500, is damaged"):
@@ -213,7 +216,7 @@ def test_a_damaged_basket_is_named_with_branch_and_entries(tmp_path):
 
 @pytest.mark.parametrize("settings", [{"step": 0}, {"max_jets": -1}])
 def test_nonsense_numbers_are_refused(two_files, settings):
-    with pytest.raises(InputError, match="use a positive step and no negative number"):
+    with pytest.raises(InputError, match="neither can be negative"):
         iterate_chunks(two_files, **settings)
 
 
