@@ -11,7 +11,7 @@ from hepnn.models.inputs import cloud_inputs
 
 
 def log_kt(particles, jet):
-    """ln of the transverse momentum to the jet axis, the ordinate of the Lund plane."""
+    """Ln of the transverse momentum to the jet axis, the ordinate of the Lund plane."""
     delta_r = np.hypot(particles.eta - jet.eta, np.arcsin(np.sin(particles.phi - jet.phi)))
     return np.log(np.maximum(particles.pt * delta_r, 1e-3))
 

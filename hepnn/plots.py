@@ -24,9 +24,10 @@ from matplotlib.ticker import MaxNLocator
 
 from hepnn import pdg
 from hepnn.errors import InputError, OutputError
-from hepnn.evaluation import MeasuredMatrix, Roc, ScoreHistograms, rejection_curve
+from hepnn.evaluation import MeasuredMatrix, ScoreHistograms
 from hepnn.history import Trained
 from hepnn.kinematics import delta_phi
+from hepnn.roc import Roc, rejection_curve
 
 __all__ = [
     "COLORS",

@@ -2,7 +2,7 @@
 
 - ``tagger.json``: classes, schema, representation with its features, scaling, model and options, training recipe and
   history, versions of the packages, and the checksum of every other file;
-- ``weights.npz``: the weights, one array for each variable of the Keras model, by the variable's path.
+- ``weights.npz``: the weights, one array for each variable of the Keras model, in its order.
 
 The network is rebuilt from the description by hepnn's own code and filled with the weights. Nothing in the folder is
 ever run, and functions of the user's own have to be handed over by name.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import re
@@ -173,22 +174,22 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
 
 
 def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
-    """Gives a Keras model its weights, by the path of each variable.
+    """Gives a Keras model its weights, in the order of its variables.
+
+    By order, and not by name: Keras numbers the layers that a user's own function leaves without one.
 
     Raises:
-        TaggerError: names or shapes differ from the model's.
+        TaggerError: the number of variables or a shape differs from the model's.
     """
-    variables = {v.path: v for v in model.weights}
-    for path in sorted(variables.keys() | weights.keys()):
-        needed = tuple(variables[path].shape) if path in variables else "nothing"
-        found = weights[path].shape if path in weights else "nothing"
+    for variable, (path, array) in itertools.zip_longest(model.weights, weights.items(), fillvalue=(None, None)):
+        needed = tuple(variable.shape) if hasattr(variable, "shape") else "nothing"
+        found = "nothing" if array is None else array.shape
         if needed != found:
             raise TaggerError(
-                f"the network needs {needed} for {path!r}; the tagger's weights hold {found}. It was made with another "
-                "model function or version of hepnn: use that one, or train again."
+                f"the network needs {needed} where the tagger's weights hold {found} for {path!r}. It was made with "
+                "another model function or version of hepnn: use that one, or train again."
             )
-    for path, variable in variables.items():
-        variable.assign(weights[path])
+    model.set_weights(list(weights.values()))
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

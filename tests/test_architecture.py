@@ -30,6 +30,7 @@ ORDER = [
     "training",
     "storage",
     "tagger baseline",
+    "roc",
     "evaluation",
     "plots report",
     "tagging",

@@ -11,18 +11,20 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from hepnn.errors import InputError
 from hepnn.evaluation import (
-    Measured,
-    auc,
-    auc_difference,
     auc_matrix,
-    background_rejection,
-    binary_discriminant,
     confusion_matrix,
     evaluate,
     log_loss,
+    score_histograms,
+)
+from hepnn.roc import (
+    Measured,
+    auc,
+    auc_difference,
+    background_rejection,
+    binary_discriminant,
     rejection_curve,
     roc,
-    score_histograms,
 )
 
 RNG = np.random.default_rng(2)

@@ -1,6 +1,6 @@
 """Length-bucketed training and scoring against the same Keras model on padded tensors, in one run.
 
-    tox -e benchmarks
+tox -e benchmarks
 """
 
 import time
@@ -52,8 +52,10 @@ def test_training_on_buckets_against_padded_fit(clouds, cell, capsys):
     other.fit({name: part[:BATCH] for name, part in padded.items()}, targets[:BATCH], batch_size=BATCH, verbose=0)
     plain = seconds(lambda: other.fit(padded, targets, batch_size=BATCH, verbose=0))
     with capsys.disabled():
-        print(f"\ntraining {cell}: bucketed {N_JETS / bucketed:.0f} jets/s, padded fit {N_JETS / plain:.0f} jets/s: "
-              f"{plain / bucketed:.1f}×")
+        print(
+            f"\ntraining {cell}: bucketed {N_JETS / bucketed:.0f} jets/s, padded fit {N_JETS / plain:.0f} jets/s: "
+            f"{plain / bucketed:.1f}×"
+        )
     assert bucketed < plain
 
 
@@ -67,7 +69,9 @@ def test_scoring_by_length_against_padded_predict(clouds, cell, capsys):
     ours = seconds(lambda: predict(model, clouds))
     plain = seconds(lambda: model.predict(padded, batch_size=512, verbose=0))
     with capsys.disabled():
-        print(f"\nscoring {cell}: by length {N_JETS / ours:.0f} jets/s, padded predict {N_JETS / plain:.0f} jets/s: "
-              f"{plain / ours:.1f}×")
+        print(
+            f"\nscoring {cell}: by length {N_JETS / ours:.0f} jets/s, padded predict {N_JETS / plain:.0f} jets/s: "
+            f"{plain / ours:.1f}×"
+        )
     assert ours < plain
     keras.backend.clear_session()
