@@ -11,5 +11,5 @@ jets = hepnn.read_jets(train)
 tagger = hepnn.Tagger("gru", epochs=5).fit(jets)
 print("accuracy on the training jets:", round(tagger.score(jets), 3))
 
-done = tag(test, tagger, scores)
+(done,) = tag(test, tagger, scores)
 print(f"{done.n_entries} rows in {done.path}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from hepnn.errors import HepnnError, InputError, OutputError
 __all__ = ["cli", "main"]
 
 F = Callable[..., Any]
+
+_SKIPPED = 9
+"""Exit code of a job that is done but for files that were skipped."""
 
 _INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
@@ -51,15 +54,36 @@ def main() -> None:
 def cli() -> None:
     """Tag jets from ROOT files with convolutional and recurrent networks.
 
-    FILES are ROOT files: `jets.root`, `jets.root:tree`, a glob in quotes, a folder, or several of these.
+    FILES are ROOT, Parquet, HDF5 or npz files: `jets.root`, `jets.root:tree`, a glob in quotes, a folder, a URL, or
+    several of these.
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
-    missing package; 130 interrupted.
+    missing package; 9 done, but files were skipped; 130 interrupted.
     """
+
+
+def _report_skipped(skipped: Sequence[Any]) -> None:
+    """Lists the files that were left out and ends the program with the code for that; does nothing if there are none."""
+    if not skipped:
+        return
+    click.echo(f"{len(skipped)} files were skipped:", err=True)
+    for each in skipped:
+        click.echo(f"  {each.file}: {each.reason}", err=True)
+    raise click.exceptions.Exit(_SKIPPED)
 
 
 def _files(command: F) -> F:
     command = click.argument("files", nargs=-1, required=True, metavar="FILES...")(command)
+    command = click.option(
+        "--bad-files",
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        show_default=True,
+        help="Stop at a damaged file, or leave it out, list it at the end and exit with code 9.",
+    )(command)
+    command = click.option(
+        "--select", metavar="FORMULA", help='Only jets that pass, such as "pt > 500 & abs(eta) < 2".'
+    )(command)
     command = click.option("--tree", metavar="NAME", help="Tree to read, where a file has several.")(command)
     return click.option(
         "--schema",
@@ -199,6 +223,8 @@ def train(  # one argument an option
     files: tuple[str, ...],
     schema: str | None,
     tree: str | None,
+    select: str | None,
+    bad_files: Any,
     output: str,
     model: str,
     model_options: tuple[str, ...],
@@ -238,8 +264,16 @@ def train(  # one argument an option
     if checkpoint.exists() and not resume:
         checkpoint.unlink()
     used = schema_of(list(files), schema=schema or "auto", tree=tree)
-    jets = read_jets(list(files), schema=used, tree=tree, max_jets=max_jets)
-    held_out = read_jets(list(validation), schema=used, tree=tree) if validation else None
+    skipped: list[Any] = []
+    reading: dict[str, Any] = {
+        "schema": used,
+        "tree": tree,
+        "select": select,
+        "bad_files": bad_files,
+        "skipped": skipped,
+    }
+    jets = read_jets(list(files), max_jets=max_jets, **reading)
+    held_out = read_jets(list(validation), **reading) if validation else None
     console.print(f"{len(jets)} jets, schema {used.name}", highlight=False)
     if weight is not None and weight not in jets.fields:
         raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
@@ -287,6 +321,7 @@ def train(  # one argument an option
     }
     if as_json:
         click.echo(json.dumps(result))
+        _report_skipped(skipped)
         return
     cut = sum(tagger.n_truncated_.values())
     click.echo(
@@ -295,29 +330,49 @@ def train(  # one argument an option
         f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
         + (f"\n{cut} of {len(jets)} jets were cut to {max_particles} particles" if cut else "")
     )
+    _report_skipped(skipped)
 
 
 @cli.command()
 @_files
 @_tagger_option
-@click.option("-o", "--output", required=True, metavar="FILE", help="ROOT file for the scores.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE|FOLDER/",
+    help="One *.root or *.parquet file for all scores, or a folder for one file an input.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["ttree", "rntuple", "parquet"]),
+    help="What to write. [default: what the output's name says, a TTree for *.root]",
+)
 @click.option("--output-tree", default=defaults.SCORE_TREE, show_default=True, help="Tree to write.")
-@click.option("--prefix", default=defaults.SCORE_PREFIX, show_default=True, help="Of the branches' names.")
+@click.option("--prefix", help="Of the columns' names. [default: hepnn_, and Jet_hepnn_ for jets in events]")
+@click.option("--observers", default="", metavar="NAMES", help="Branches to copy beside the scores, by comma.")
 @_force
 @_as_json
 def tag(
     files: tuple[str, ...],
     schema: str | None,
     tree: str | None,
+    select: str | None,
+    bad_files: Any,
     tagger_folder: str,
     custom: tuple[str, ...],
     output: str,
+    file_format: str | None,
     output_tree: str,
-    prefix: str,
+    prefix: str | None,
+    observers: str,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the scores of jets to a ROOT file, one row an entry, in order: a friend tree of the input.
+    """Write the scores of jets to a file, one row an entry, in order: a friend of the input.
+
+    Where an entry is an event, each row has a list. Jets that fail --select have NaN.
 
     Example: hepnn tag "data/*.root" --tagger tagger/ -o scores.root
     """
@@ -325,6 +380,7 @@ def tag(
     from hepnn.progress import counting
 
     tagger = _load(tagger_folder, custom)
+    skipped: list[Any] = []
     with counting("tagging") as progress:
         done = tagging.tag(
             list(files),
@@ -332,16 +388,24 @@ def tag(
             output,
             schema=schema,
             input_tree=tree,
+            select=select,
+            observers=_names(observers),
             tree=output_tree,
             prefix=prefix,
+            file_format=file_format,
             overwrite=force,
+            bad_files=bad_files,
+            skipped=skipped,
             progress=progress,
         )
-    names = [f"{prefix}{name}" for name in tagger.classes_]
     if as_json:
-        click.echo(json.dumps({**done._asdict(), "path": str(done.path), "tree": output_tree, "branches": names}))
+        click.echo(json.dumps([{**each._asdict(), "path": str(each.path), "tree": output_tree} for each in done]))
     else:
-        click.echo(f"{done.path}:{output_tree}: {done.n_jets} jets in {done.n_entries} entries, {', '.join(names)}")
+        for each in done:
+            click.echo(
+                f"{each.path}:{output_tree}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}"
+            )
+    _report_skipped(skipped)
 
 
 @cli.command()
@@ -358,6 +422,8 @@ def evaluate(
     files: tuple[str, ...],
     schema: str | None,
     tree: str | None,
+    select: str | None,
+    bad_files: Any,
     tagger_folder: str,
     custom: tuple[str, ...],
     signal: str | None,
@@ -379,23 +445,29 @@ def evaluate(
     if output and Path(output).exists() and not force:
         raise OutputError(f"asked to write {output}, which exists. Choose another name, or add --force.")
     tagger = _load(tagger_folder, custom)
+    skipped: list[Any] = []
     with counting("scoring") as progress:
         scored = tagging.score(
             list(files),
             tagger,
             schema=schema,
             input_tree=tree,
+            select=select,
+            bad_files=bad_files,
+            skipped=skipped,
             columns=[weight] if weight else [],
             max_jets=max_jets,
             progress=progress,
         )
     used = tagger.read_schema()
+    if background is None and used is not None and used.background in tagger.classes_:
+        background = used.background
     result = evaluation.evaluate(
         scored.labels,
         scored.probabilities,
         tuple(map(str, tagger.classes_)),
         signal=signal,
-        background=background or (used.background if used else None),
+        background=background,
         weights=scored.columns[weight] if weight else None,
     )
     if output:
@@ -405,6 +477,7 @@ def evaluate(
         click.echo(json.dumps(result.to_dict()))
     else:
         print_result(evaluation_table({tagger_folder: result}))
+    _report_skipped(skipped)
 
 
 @cli.group()

@@ -105,12 +105,14 @@ def element_type(name: str, array: Any) -> tuple[np.dtype[Any] | None, bool]:
             f"asked to write {name!r} of type {str(array.type)[:200]}; a branch holds numbers or one level "
             "of lists of numbers. Give each field as its own column, or flatten a level."
         )
-    layout = ak.flatten(array, axis=None).layout
-    if layout.is_unknown:
+    form = array.layout.form
+    while form.is_list or form.is_option or form.is_indexed:
+        form = form.content
+    if form.is_unknown:
         return None, array.ndim == 2
-    if not layout.is_numpy:
+    if not form.is_numpy or form.parameter("__array__") is not None or form.inner_shape:
         raise OutputError(f"asked to write {name!r} of type {str(array.type)[:200]}, which is not numeric.")
-    return np.dtype(layout.form.primitive), array.ndim == 2
+    return np.dtype(form.primitive), array.ndim == 2
 
 
 def column_from(name: str, array: Any, *, is_jagged: bool) -> Column:
@@ -121,6 +123,11 @@ def column_from(name: str, array: Any, *, is_jagged: bool) -> Column:
     """
     if not isinstance(array, ak.Array):
         return Column(np.asarray(array), None)
+    if array.layout.is_list:
+        # the usual case; what follows is ten times slower
+        lists = array.layout.to_ListOffsetArray64(True)
+        if lists.content.is_numpy:
+            return Column(lists.content.data[: lists.offsets[-1]], np.diff(lists.offsets.data))
     missing = ak.is_none(array)
     if is_jagged:
         missing = missing | ak.fill_none(ak.any(ak.is_none(array, axis=1), axis=1), True)

@@ -126,7 +126,7 @@ def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, m
     }
     gru.save(folder / "tagger", overwrite=True)
     with counting("tagging") as progress:
-        tagged = tag(source, gru, folder / "scores.root", overwrite=True, progress=progress)
+        (tagged,) = tag(source, gru, folder / "scores.root", overwrite=True, progress=progress)
     curves = {name: result.separations[0].roc for name, result in results.items()}
     plots.save(plots.plot_roc(curves).figure, folder / "roc.png")
     plots.save(plots.plot_history(gru.training_).figure, folder / "training.png")

@@ -6,6 +6,7 @@ is read, so no text from a file or a command line can run code. Values are NumPy
 
 ``&``, ``|`` and ``~`` bind as ``and``, ``or`` and ``not`` do, weaker than comparisons: what physicists mean by
 ``pt > 500 & abs(eta) < 2``. A branch whose name is no Python name is written in backticks: ``` `Jet.PT` > 20 ```.
+``pi`` and ``nan`` are numbers; a branch of that name needs backticks too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import awkward as ak
@@ -23,14 +25,17 @@ import numpy as np
 from hepnn import kinematics
 from hepnn.errors import SchemaError, closest
 
-__all__ = ["FUNCTIONS", "Expression", "compile_expression"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "Expression", "compile_expression"]
 
 MAX_LENGTH = 2_000
 """Characters; the longest formula in use is far shorter."""
 MAX_DEPTH = 40
 """Levels of the syntax tree."""
 MAX_EXPONENT = 16
-"""Greatest exponent of ``**``, which has to be a number: 9**9**9 would not end."""
+"""Greatest exponent of ``**``, up or down, which has to be a number: 9**9**9 would not end."""
+
+CONSTANTS: dict[str, float] = {"pi": np.pi, "nan": np.nan}
+"""Names that are numbers."""
 
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "abs": (np.abs, 1),
@@ -42,17 +47,23 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "sin": (np.sin, 1),
     "cos": (np.cos, 1),
     "tan": (np.tan, 1),
+    "arcsin": (np.arcsin, 1),
+    "arccos": (np.arccos, 1),
     "arctan": (np.arctan, 1),
     "arctan2": (np.arctan2, 2),
     "sinh": (np.sinh, 1),
     "cosh": (np.cosh, 1),
     "tanh": (np.tanh, 1),
     "arcsinh": (np.arcsinh, 1),
+    "arccosh": (np.arccosh, 1),
+    "arctanh": (np.arctanh, 1),
     "hypot": (np.hypot, 2),
     "sign": (np.sign, 1),
     "floor": (np.floor, 1),
     "isnan": (np.isnan, 1),
     "isfinite": (np.isfinite, 1),
+    "min": (np.minimum, 2),
+    "max": (np.maximum, 2),
     "minimum": (np.minimum, 2),
     "maximum": (np.maximum, 2),
     "where": (ak.where, 3),
@@ -65,12 +76,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
 """Every function a formula may call, with its number of arguments."""
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Pow: lambda base, exponent: _power(base, exponent),
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
     ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
     ast.And: np.logical_and,
     ast.Or: np.logical_or,
     ast.Not: np.logical_not,
@@ -101,6 +112,11 @@ class Expression:
     _tree: ast.expr
     _aliases: tuple[tuple[str, str], ...]
 
+    @property
+    def is_name(self) -> bool:
+        """Whether it is a branch as it stands, with nothing to work out."""
+        return isinstance(self._tree, ast.Name) and bool(self.names)
+
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Returns the formula's value.
 
@@ -124,8 +140,12 @@ class Expression:
             raise SchemaError(f"the formula {self.text!r} failed: {str(error).splitlines()[0]}") from error
 
 
-def compile_expression(text: str) -> Expression:
+def compile_expression(text: str, *, where: str = "") -> Expression:
     """Returns the formula ``text``, checked.
+
+    Args:
+        text: the formula.
+        where: what it is for, for the message: ``--select``, say.
 
     Raises:
         SchemaError: not a formula, or it uses what formulas may not.
@@ -138,8 +158,17 @@ def compile_expression(text: str) -> Expression:
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
         raise SchemaError(
-            f"asked for a formula; found {str(text)[:40]!r}…, which is no text of at most {MAX_LENGTH} characters."
+            f"asked for a formula{where and f' in {where}'}; found {str(text)[:40]!r}…, which is no text of at most "
+            f"{MAX_LENGTH} characters."
         )
+    try:
+        return _compiled(text)
+    except SchemaError as error:
+        raise (SchemaError(f"in {where}: {error}") if where else error) from error.__cause__
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> Expression:
     quoted: dict[str, str] = {}
 
     def alias(match: re.Match[str]) -> str:
@@ -176,7 +205,8 @@ def _check(node: ast.AST, text: str, names: set[str], *, depth: int) -> None:
         case ast.Name(id=name):
             if name.startswith("__"):
                 raise refuse(f"the name {name!r}")
-            names.add(name)
+            if name not in CONSTANTS:
+                names.add(name)
             return
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
@@ -185,10 +215,8 @@ def _check(node: ast.AST, text: str, names: set[str], *, depth: int) -> None:
                 raise refuse(f"{name} with {len(arguments)} arguments instead of {FUNCTIONS[name][1]}")
             children = list(arguments)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            if isinstance(op, ast.Pow) and not (
-                isinstance(right, ast.Constant) and isinstance(right.value, int | float) and right.value <= MAX_EXPONENT
-            ):
-                raise refuse(f"a power whose exponent is not a number up to {MAX_EXPONENT}")
+            if isinstance(op, ast.Pow) and not _is_small_number(right):
+                raise refuse(f"a power whose exponent is not a number from -{MAX_EXPONENT} to {MAX_EXPONENT}")
             children = [left, right]
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
             children = [operand]
@@ -204,12 +232,25 @@ def _check(node: ast.AST, text: str, names: set[str], *, depth: int) -> None:
         _check(child, text, names, depth=depth + 1)
 
 
+def _is_small_number(node: ast.AST) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        node = node.operand
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value <= MAX_EXPONENT
+
+
+def _power(base: Any, exponent: float) -> Any:
+    """Returns base ** exponent; of plain numbers as decimal ones, since those of Python's integers have no end."""
+    if isinstance(base, int | float):
+        return float(np.power(float(base), float(exponent)))
+    return base**exponent
+
+
 def _evaluate(node: ast.AST, values: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
         case ast.Name(id=name):
-            return values[name]
+            return CONSTANTS[name] if name in CONSTANTS else values[name]
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return FUNCTIONS[name][0](*(_evaluate(argument, values) for argument in arguments))
         case ast.BinOp(left=left, op=op, right=right):

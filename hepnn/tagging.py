@@ -5,8 +5,10 @@ Files are read in steps, so memory does not grow with them. `tag` is the Python 
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,10 +19,10 @@ import numpy.typing as npt
 from hepnn import defaults
 from hepnn.errors import InputError, OutputError
 from hepnn.jets import labels_of
-from hepnn.readers import iterate_chunks, iterate_jets
+from hepnn.readers import JetChunk, SkippedFile, Source, iterate_chunks, iterate_jets, schema_of
+from hepnn.readers.preflight import BadFiles
 from hepnn.schema import Schema
-from hepnn.trees import TreeWriter
-from hepnn.writers import score_columns
+from hepnn.writers import FORMATS, open_writer, score_columns
 
 __all__ = ["Scored", "Tagged", "score", "tag"]
 
@@ -32,11 +34,13 @@ class Tagged(NamedTuple):
         path: the file.
         n_entries: rows, as many as entries in the source.
         n_jets: jets scored.
+        columns: names of what was written.
     """
 
     path: Path
     n_entries: int
     n_jets: int
+    columns: tuple[str, ...]
 
 
 class Scored(NamedTuple):
@@ -60,65 +64,153 @@ def _schema_for(tagger: Any, schema: str | Path | Schema | None) -> str | Path |
 
 
 def tag(
-    source: str | Path | Sequence[str | Path],
+    source: Source,
     tagger: Any,
     output: str | os.PathLike[str],
     *,
     schema: str | Path | Schema | None = None,
     input_tree: str | None = None,
+    select: str | None = None,
+    observers: Sequence[str] = (),
     tree: str = defaults.SCORE_TREE,
-    prefix: str = defaults.SCORE_PREFIX,
+    prefix: str | None = None,
+    file_format: str | None = None,
     overwrite: bool = False,
+    bad_files: BadFiles = "fail",
+    skipped: list[SkippedFile] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Tagged:
-    """Writes the scores of all jets in ``source`` to one ROOT file and returns what was written.
+) -> list[Tagged]:
+    """Writes the scores of all jets in ``source`` and returns what was written.
 
     One entry of the source is one row of the output, in order: a number a class where an entry is a jet, a list of
-    numbers where an entry is an event.
+    numbers where an entry is an event. A jet that fails the selection has NaN for each class, so the rows still match.
 
     Args:
         source: what `hepnn.read_jets` takes.
         tagger: a trained `hepnn.Tagger`.
-        output: the ROOT file to write.
+        output: the file for the scores of all inputs, ``*.root`` or ``*.parquet``; or a folder, for one file
+            ``<input>_scores.root`` each.
         schema: how the files spell jets; that of the tagger if None.
         input_tree: the tree to read, where a file has several.
+        select: a formula of the jets' fields; only jets that pass are scored.
+        observers: branches to copy beside the scores.
         tree: name of the tree to write.
-        prefix: of the branches' names, followed by the class.
-        overwrite: replace an existing file.
+        prefix: of the columns' names, followed by the class; None for ``hepnn_``, and ``Jet_hepnn_`` where an entry is
+            an event and its jets are called ``Jet``.
+        file_format: "ttree", "rntuple" or "parquet"; None for what the output's name says.
+        overwrite: replace existing files.
+        bad_files: "fail" at a damaged file, or "skip" it.
+        skipped: a list to which the files that were skipped are added.
         progress: called with the number of jets done.
 
     Raises:
         SourceError, SchemaError: the source cannot be read.
         FeatureError: the jets lack what the tagger looks at.
-        OutputError: the file exists or cannot be written.
+        InputError: two inputs would have the same output.
+        OutputError: a file exists or cannot be written.
     """
+    used = schema_of(source, schema=_schema_for(tagger, schema), tree=input_tree)
+    chunks = iterate_chunks(
+        source,
+        schema=used,
+        tree=input_tree,
+        select=select,
+        observers=observers,
+        bad_files=bad_files,
+        skipped=skipped,
+    )
+    columns = _Columns(tagger, prefix if prefix is not None else _prefix(used), tuple(observers))
+    target = Path(output)
+    if not (target.is_dir() or str(output).endswith(os.sep)):
+        return [_write(chunks, columns, target, tree, file_format, overwrite, progress, 0)]
+    target.mkdir(parents=True, exist_ok=True)
+    done: list[Tagged] = []
+    for file, of_file in itertools.groupby(chunks, key=lambda chunk: chunk.file):
+        path = target / f"{Path(file).stem}_scores{FORMATS[file_format or 'ttree']}"
+        if path in {each.path for each in done}:
+            raise InputError(
+                f"asked for one output each in {target}; two inputs are called {Path(file).name}. Tag them apart."
+            )
+        n_before = sum(each.n_jets for each in done)
+        done.append(_write(of_file, columns, path, tree, file_format, overwrite, progress, n_before))
+    return done
+
+
+class _Columns(NamedTuple):
+    """Makes the columns of the output from the jets of a chunk."""
+
+    tagger: Any
+    prefix: str
+    observers: tuple[str, ...]
+
+    def __call__(self, chunk: JetChunk) -> dict[str, Any]:
+        scores = self.tagger(chunk.jets)
+        observed = {name: chunk.jets[name] for name in self.observers}
+        if chunk.selected is not None:
+            place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
+            scores, observed = _with_gaps(scores, place), {k: _with_gaps(v, place) for k, v in observed.items()}
+        if chunk.counts is not None:
+            scores = ak.unflatten(scores, chunk.counts)
+            observed = {name: ak.unflatten(column, chunk.counts) for name, column in observed.items()}
+        n_rows = chunk.stop - chunk.start
+        if len(scores) != n_rows:
+            raise OutputError(
+                f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found "
+                f"{len(scores)} rows. This is a fault in hepnn: please report it with this message."
+            )
+        return {**score_columns(scores, prefix=self.prefix), **observed}
+
+
+def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:
+    """The values at ``place``, NaN where that is one past their end: all jets from those that pass."""
+    fields = values.fields
+    if fields:
+        return ak.zip({name: _with_gaps(values[name], place) for name in fields})
+    return ak.concatenate([values, ak.Array(np.array([np.nan], np.float32))])[place]
+
+
+def _prefix(schema: Schema) -> str:
+    if not schema.has_events:
+        return defaults.SCORE_PREFIX
+    (branch, *_) = sorted(schema.jets["pt"].branches)
+    return f"{re.split('[._]', branch)[0]}_{defaults.SCORE_PREFIX}"
+
+
+def _write(
+    chunks: Iterable[JetChunk],
+    columns: Callable[[JetChunk], dict[str, Any]],
+    path: Path,
+    tree: str,
+    file_format: str | None,
+    overwrite: bool,
+    progress: Callable[[int], None] | None,
+    n_before: int,
+) -> Tagged:
     n_entries = n_jets = 0
-    with TreeWriter(output, tree=tree, overwrite=overwrite) as out:
-        for chunk in iterate_chunks(source, schema=_schema_for(tagger, schema), tree=input_tree):
-            scores = tagger(chunk.jets)
-            if chunk.counts is not None:
-                scores = ak.unflatten(scores, chunk.counts)
-            if len(scores) != chunk.stop - chunk.start:
-                raise OutputError(
-                    f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found "
-                    f"{len(scores)} rows. This is a fault in hepnn: please report it with this message."
-                )
-            out.extend(score_columns(scores, prefix=prefix))
-            n_entries += len(scores)
+    names: tuple[str, ...] = ()
+    with open_writer(path, tree=tree, file_format=file_format, overwrite=overwrite) as extend:
+        for chunk in chunks:
+            made = columns(chunk)
+            extend(made)
+            names = tuple(made)
+            n_entries += chunk.stop - chunk.start
             n_jets += len(chunk.jets)
             if progress is not None:
-                progress(n_jets)
-    return Tagged(Path(output), n_entries, n_jets)
+                progress(n_before + n_jets)
+    return Tagged(path, n_entries, n_jets, names)
 
 
 def score(
-    source: str | Path | Sequence[str | Path],
+    source: Source,
     tagger: Any,
     *,
     schema: str | Path | Schema | None = None,
     input_tree: str | None = None,
+    select: str | None = None,
     columns: Sequence[str] = (),
     max_jets: int | None = None,
+    bad_files: BadFiles = "fail",
+    skipped: list[SkippedFile] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Returns truth and scores of the jets in ``source``, in order, to judge a tagger by.
@@ -128,8 +220,11 @@ def score(
         tagger: a trained `hepnn.Tagger`.
         schema: how the files spell jets; that of the tagger if None.
         input_tree: the tree to read, where a file has several.
+        select: a formula of the jets' fields; only jets that pass are judged.
         columns: fields of the jets to return as well, such as a weight or ``pt``.
         max_jets: stop after so many.
+        bad_files: "fail" at a damaged file, or "skip" it.
+        skipped: a list to which the files that were skipped are added.
         progress: called with the number of jets done.
 
     Raises:
@@ -137,7 +232,15 @@ def score(
         SourceError, SchemaError, FeatureError: as in `tag`.
     """
     labels, probabilities, kept = [], [], []
-    for jets in iterate_jets(source, schema=_schema_for(tagger, schema), tree=input_tree, max_jets=max_jets):
+    for jets in iterate_jets(
+        source,
+        schema=_schema_for(tagger, schema),
+        tree=input_tree,
+        max_jets=max_jets,
+        select=select,
+        bad_files=bad_files,
+        skipped=skipped,
+    ):
         for name in columns:
             if name not in jets.fields:
                 raise InputError(

@@ -88,6 +88,7 @@ def test_a_branch_with_any_name_goes_in_backticks():
         "abs(x, y)",
         "9 ** 9 ** 9",
         "x ** 1000000",
+        "x ** -1000000",
         "x ** y",
         "x << 1000000",
         "x @ y",
@@ -112,6 +113,29 @@ def test_an_attack_is_refused_when_it_is_read(attack):
         compile_expression(attack)
 
 
+def test_powers_of_powers_of_numbers_end_in_infinity_instead_of_never():
+    text = "9"
+    for _ in range(30):
+        text = f"({text}) ** 16"
+    assert compile_expression(text)({}) == np.inf
+
+
+def test_a_power_can_be_negative_or_a_root():
+    np.testing.assert_allclose(compile_expression("x ** -2 + y ** 0.5")({"x": np.array([2]), "y": np.array([9.0])}), [3.25])
+
+
+def test_numbers_with_names_are_no_branches():
+    formula = compile_expression("where(x < 0, nan, pi)")
+    assert formula.names == {"x"}
+    np.testing.assert_array_equal(np.asarray(formula({"x": X})), [np.nan, np.pi, np.pi, np.pi])
+    assert compile_expression("`pi`").names == {"pi"}
+
+
+def test_an_error_says_what_the_formula_was_for():
+    with pytest.raises(SchemaError, match=r"^in the selection: the formula 'x.y' uses 'x.y'"):
+        compile_expression("x.y", where="the selection")
+
+
 def test_an_unknown_function_names_the_known_ones():
     with pytest.raises(SchemaError, match=r"function 'sqr' \(closest: 'sqrt'.*Allowed are"):
         compile_expression("sqr(x)")
@@ -129,4 +153,5 @@ def test_arrays_that_do_not_fit_are_named_with_the_formula():
 
 def test_every_function_takes_as_many_arguments_as_it_says():
     for name, (function, n_arguments) in FUNCTIONS.items():
-        function(*[np.array([True, True])] * n_arguments if name == "where" else [np.array([0.5, 1.5])] * n_arguments)
+        values = np.array([1.0, 1.0]) if name == "arccosh" else np.array([0.25, 0.5])
+        assert len(function(*[values > 0] * n_arguments if name == "where" else [values] * n_arguments)) == 2, name

@@ -83,13 +83,30 @@ def test_built_in_schemas_survive_json(name):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_schema_is_found_by_its_branches(name):
     schema = load_schema(name)
-    assert find_schema(schema.branches(optional=True)) == schema
-    assert find_schema({*schema.branches(optional=False), "other"}) == schema
+    assert find_schema(schema.branches(optional=True)).schema == schema
+    match = find_schema({*schema.branches(optional=False), "other"})
+    assert match.schema == schema
+    assert match.reason == f"all {len(schema.branches(optional=False))} branches that {name!r} needs are there"
+    assert match.others == ()
+
+
+def test_of_two_schemas_that_fit_the_one_declared_before_is_found_and_the_other_named():
+    both = load_schema("pfnano-ak4").branches(optional=True) | load_schema("pfnano-ak8").branches(optional=True)
+    match = find_schema(both)
+    assert match.schema.name == "pfnano-ak4"
+    assert match.others == ("pfnano-ak8",)
+    assert "so are those of pfnano-ak8" in match.reason
+
+
+def test_a_source_that_fits_two_schemas_equally_is_refused_with_both_named():
+    both = load_schema("hepnn").branches(optional=True) | load_schema("energyflow").branches(optional=True)
+    with pytest.raises(SchemaError, match=r"x.root fits the schemas hepnn, energyflow; name one with schema="):
+        find_schema(both, where="x.root")
 
 
 def test_branches_that_fit_no_schema_say_what_is_lacking():
     with pytest.raises(
-        SchemaError, match=r"no built-in one fits \(jetclass lacks jet_energy, jet_eta, jet_phi; hepnn "
+        SchemaError, match=r"of x.root:tree; no built-in one fits \(nearest: jets lacks energy, particles.energy, "
     ):
         find_schema(["pt", "eta"], where="x.root:tree")
 
@@ -102,7 +119,7 @@ def test_two_labels_at_once_are_an_error(mine, columns):
 
 def test_lists_of_different_length_are_an_error(mine, columns):
     columns["trkEta"] = ak.Array([[0.1, 0.3, 0.2], [], [0.4, 0.5]])
-    with pytest.raises(SchemaError, match=r"entry 2 have 1 values of 'pt' and 2 of 'eta'|failed: cannot broadcast"):
+    with pytest.raises(SchemaError, match=r"particles of entry 2 have 1 values of 'trkD0' and 2 of 'trkEta'"):
         jets_from_columns(columns, mine)
 
 
@@ -121,7 +138,14 @@ def test_lists_of_different_length_are_an_error(mine, columns):
         ('name = "mine"', 'name = "mine"\nlayout = "round"', r"asks for the layout 'round'; known: flat"),
         ('"flavour == 5"', '"flavour = 5"', r"the formula 'flavour = 5' cannot be read"),
         ("[jets]", "[jet", r"is no TOML"),
-        ("sentinel = -1", "sentinal = -1", r"field hepnn cannot read: .*'sentinal'"),
+        ("sentinel = -1", "sentinal = -1", r"in \[collections.particles\] d0 the key 'sentinal'; closest: 'sentinel'"),
+        ("sentinel = -1", 'dtype = "float12"', r"gives 'd0' the type 'float12'; known: bool, int8"),
+        ('d0 = { value = "trkD0", unit', "d0 = { unit", r"in \[collections.particles\] d0 None; a list of strings is"),
+        ('eta = "jetEta"', "eta = 3", r"in \[jets\] eta 3; a list of strings is needed"),
+        ('bottom = "flavour == 5"', "bottom = 5", r"in \[labels\] bottom = 5; str is needed, in quotes"),
+        ('name = "mine"', 'name = "mine"\nlayout = "indexed"', r"lacks 'jet' in \[links.particles\]; the layout 'indexed'"),
+        ('name = "mine"', 'name = "mine"\nlayout = "columns"', r"lacks 'padding', the formula that is true in an empty"),
+        ('weight = "w"', 'pt = "w"', r"names 'pt' twice"),
         ('name = "mine"', "", r"lacks 'name'"),
     ],
 )
@@ -134,5 +158,5 @@ def test_a_malformed_schema_says_what_is_wrong(tmp_path, old, new, message):
 
 
 def test_an_unknown_schema_names_the_closest():
-    with pytest.raises(SchemaError, match=r"'jetclas'; there is none built in \(closest: 'jetclass'\)"):
+    with pytest.raises(SchemaError, match=r"'jetclas'; there is none built in \(closest: 'jetclass', 'jets'\)"):
         load_schema("jetclas")

@@ -1,6 +1,7 @@
 import os
 import resource
 import tempfile
+import zlib
 from pathlib import Path
 
 import awkward as ak
@@ -155,12 +156,21 @@ def test_untyped_lists_without_a_declared_type_are_refused(path):
         write(path, {"part_x": ak.Array([[], []])})
 
 
-def test_baskets_are_compressed_with_zlib(path):
-    with TreeWriter(path, level=9) as out:
+@pytest.mark.parametrize("level", [1, 4, 9])
+def test_baskets_are_compressed_with_zlib(path, level):
+    with TreeWriter(path, level=level) as out:
         out.extend({"x": np.zeros(1000)})
+    assert path.read_bytes().count(b"ZL\x08") >= 1
     with uproot.open({path: "tree"}) as tree:
-        assert tree.file.compression == uproot.ZLIB(9)
+        assert tree.file.compression == uproot.ZLIB(level)
         assert tree["x"].compressed_bytes < tree["x"].uncompressed_bytes / 10
+
+
+def test_the_fastest_level_is_zlib_and_no_larger_on_floats():
+    data = np.random.default_rng(1).normal(size=20_000).astype(">f4").tobytes()
+    compressed = trees._run_length_compressed(data)
+    assert zlib.decompress(compressed) == data
+    assert len(compressed) <= len(zlib.compress(data, 1))
 
 
 @pytest.mark.parametrize(

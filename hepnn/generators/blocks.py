@@ -11,7 +11,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple, TypeVar
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from hepnn.errors import HepnnError, InputError
 
-__all__ = ["Block", "Progress", "blocks_of", "in_order"]
+__all__ = ["Block", "Progress", "blocks_of", "in_order", "prepared"]
 
 WAITING_BLOCKS = 2
 """Blocks a process may be ahead of the one that is written: bounds the memory."""
@@ -106,6 +106,15 @@ def in_order(
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def prepared(results: Iterator[Result]) -> Iterator[Result]:
+    """Yields the results of an iterator, of which the next is made by a thread while the caller uses the last."""
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, results, None)
+        while (result := following.result()) is not None:
+            following = thread.submit(next, results, None)
+            yield result
 
 
 def _leave_interrupts_to_the_parent() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import InputError, closest
-from hepnn.generators.blocks import Block, Progress, blocks_of
+from hepnn.generators.blocks import Block, Progress, blocks_of, prepared
 from hepnn.generators.fragmentation import KINDS, MASSES, Particles, fragmented, sum_per_jet
 from hepnn.generators.prongs import CLASSES, N_SLOTS, draw_prongs
 from hepnn.trees import TreeWriter
@@ -69,7 +69,7 @@ def generate_toy(
     """
     kinds = _class_indices(classes)
     with TreeWriter(path, level=COMPRESSION_LEVEL, overwrite=overwrite) as out:
-        for columns in _blocks(n_jets, seed, kinds):
+        for columns in prepared(_blocks(n_jets, seed, kinds)):
             out.extend(columns)
             if progress is not None:
                 progress(out.entries, n_jets)

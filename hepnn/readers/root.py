@@ -1,60 +1,44 @@
-"""ROOT files: checked before anything is read, then read branch by branch in steps of entries."""
+"""ROOT files: TTrees and RNTuples, checked before anything is read, then read branch by branch in steps of entries.
+
+Branches are read by their exact names: uproot's own expressions would evaluate aliases that are stored in a file.
+ATLAS writes ``AnalysisJetsAuxDyn.pt`` in a TTree and ``AnalysisJetsAuxDyn:pt`` in an RNTuple, where a dot parts a
+record from its members; here it is a dot in both.
+"""
 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import contextmanager
+from typing import Any
 
-import awkward as ak
+import numpy as np
 import uproot
 
-from hepnn.errors import SourceError, closest
+from hepnn.errors import DependencyError, SourceError
+from hepnn.readers import sources
+from hepnn.readers.tables import Details, Table, choose_tree, damaged
 
-__all__ = ["Tree", "check_branches", "open_tree", "read_steps"]
+__all__ = ["details", "open_table", "read_steps"]
 
-_HEADER = struct.Struct(">4sii")
+_VERSION_AND_BEGIN = struct.Struct(">4sii")
 """Magic bytes, version, position of the first record: https://root.cern/doc/master/classTFile.html."""
 _LARGE_FILE_VERSION = 1_000_000
 """From this version on, positions have 8 bytes."""
-
-
-class Tree(NamedTuple):
-    """One checked tree.
-
-    Attributes:
-        file: path.
-        name: of the tree.
-        n_entries: rows.
-        types: type of each branch, by name, as uproot reads it.
-    """
-
-    file: str
-    name: str
-    n_entries: int
-    types: dict[str, str]
-
-
-def _damaged(file: str, error: BaseException, what: str = "the file") -> SourceError:
-    return SourceError(
-        f"asked to read {file}; {what} is damaged or no ROOT file ({type(error).__name__}: "
-        f"{(str(error).strip().splitlines() or ['no message'])[0][:200]}). Restore it, or leave it out."
-    )
+_FORMATS = {"TTree": "ttree", "TNtuple": "ttree", "TNtupleD": "ttree", "ROOT::RNTuple": "rntuple"}
+_CACHE_BYTES = 256 * 2**20
+"""Of decompressed baskets that are kept for the next step. A basket longer than a step is otherwise decompressed
+again for each; one that does not fit is, so that memory stays flat."""
 
 
 def _check_bytes(file: str) -> None:
     """Refuses what is no ROOT file, or one that was cut short: such a file can open, and lack entries."""
-    try:
-        size = Path(file).stat().st_size
-        with Path(file).open("rb") as stream:
-            head = stream.read(20)
-    except OSError as error:
-        raise SourceError(f"asked to read {file}; {error.strerror or error}.") from error
+    size, head = sources.size_and_head(file)
     if len(head) < 20 or head[:4] != b"root":
         raise SourceError(f"asked to read {file}; its first bytes are {head[:4]!r}, a ROOT file starts with b'root'.")
-    _, version, _ = _HEADER.unpack(head[: _HEADER.size])
+    _, version, _ = _VERSION_AND_BEGIN.unpack(head[: _VERSION_AND_BEGIN.size])
     end = struct.unpack(">q", head[12:20])[0] if version >= _LARGE_FILE_VERSION else struct.unpack(">i", head[12:16])[0]
     if size < end:
         raise SourceError(
@@ -62,11 +46,39 @@ def _check_bytes(file: str) -> None:
         )
 
 
-def open_tree(file: str, *, tree: str | None, candidates: Iterable[str] = ()) -> Tree:
+@contextmanager
+def _opened(file: str) -> Iterator[Any]:
+    """Opens a ROOT file; whatever its parser raises is a `SourceError`."""
+    settings = sources.options(file) if sources.is_remote(file) else {}
+    try:
+        with uproot.open({file: None}, **settings) as root:
+            yield root
+    except (SourceError, DependencyError, GeneratorExit):
+        raise
+    except Exception as error:  # noqa: BLE001  # a damaged file can raise anything in the parser
+        raise damaged(file, error) from error
+
+
+def _branches(tree: Any) -> dict[str, Any]:
+    """Returns the branches by name; those that share one, by path."""
+    if not hasattr(tree, "branches"):
+        # not tree.keys(), which takes half a minute for the thousand fields of an ATLAS file
+        return {_path(field): field for field in tree.all_fields if field.path}
+    by_path = dict(tree.iteritems(recursive=True, full_paths=True))
+    names = Counter(branch.name for branch in by_path.values())
+    return {branch.name if names[branch.name] == 1 else path: branch for path, branch in by_path.items()}
+
+
+def _path(field: Any) -> str:
+    path: str = field.path
+    return path.replace(":.", ".").replace(":", ".")
+
+
+def open_table(file: str, *, tree: str | None, candidates: Iterable[str] = ()) -> Table:
     """Returns the tree to read in ``file``, checked.
 
     Args:
-        file: path.
+        file: path or URL.
         tree: its name; None for one of ``candidates``, or the only one there.
         candidates: names to try in turn.
 
@@ -74,50 +86,49 @@ def open_tree(file: str, *, tree: str | None, candidates: Iterable[str] = ()) ->
         SourceError: no such tree, several to choose from, or the file is damaged.
     """
     _check_bytes(file)
-    try:
-        with uproot.open(file) as root:
-            names = {
-                key.partition(";")[0]: kind for key, kind in root.classnames().items() if kind in ("TTree", "TNtuple")
-            }
-            wanted = tree
-            if wanted is None:
-                wanted = next((name for name in candidates if name in names), None)
-            if wanted is None and len(names) == 1:
-                wanted = next(iter(names))
-            if wanted is None or wanted not in names:
-                found = ", ".join(names) or f"no tree, only {', '.join(root.keys(cycle=False)) or 'nothing'}"
-                asked = f"the tree {tree!r}" if tree else "a tree of jets"
-                raise SourceError(f"asked for {asked} in {file}; found {found}. Name one: {file}:TREE.")
-            handle = root[wanted]
-            types = {branch.name: str(branch.typename) for branch in handle.branches}
-            return Tree(file, wanted, int(handle.num_entries), types)
-    except SourceError:
-        raise
-    except Exception as error:  # a damaged file can raise anything in the parser
-        raise _damaged(file, error) from error
+    with _opened(file) as root:
+        names = _trees(root)
+        beside = ", ".join(root.keys(cycle=False))
+        wanted = choose_tree(file, names, tree=tree, candidates=candidates, beside=beside)
+        handle = root[wanted]
+        types = {name: str(branch.typename) for name, branch in _branches(handle).items()}
+        n_entries = int(handle.num_entries)
+        if n_entries < 0:
+            raise SourceError(f"asked to read {file}; {wanted} has {n_entries} entries: it is damaged. Restore it.")
+        return Table(file, wanted, n_entries, types, _FORMATS[names[wanted]])
 
 
-def check_branches(tree: Tree, branches: Iterable[str], *, schema: str) -> None:
-    """Refuses a tree that lacks one of ``branches``.
+def _trees(root: Any) -> dict[str, str]:
+    """Returns the class of each tree and ntuple, by name."""
+    return {key.partition(";")[0]: kind for key, kind in root.classnames().items() if kind in _FORMATS}
+
+
+def details(table: Table) -> Details:
+    """Returns what else is in the file.
 
     Raises:
-        SourceError: it does; the message names the branch and the closest one there.
+        SourceError: it is damaged.
     """
-    for name in sorted(branches):
-        if name not in tree.types:
-            raise SourceError(
-                f"the schema {schema!r} needs the branch {name!r}; it is not in {tree.file}:{tree.name}. Closest: "
-                f"{closest(name, tree.types)}. Choose another schema, or name the branch in one of your own."
-            )
+    with _opened(table.file) as root:
+        tables = {name: int(root[name].num_entries) for name in _trees(root)}
+        compression = root.file.compression
+        name = "none" if compression is None or compression.level == 0 else f"{compression.name} {compression.level}"
+        if table.format == "rntuple":
+            checksum = "of header and footer, by XXH3; the pages' own are not looked at by uproot"
+        elif name.startswith("ZLIB"):
+            checksum = "Adler-32 of every compressed basket"
+        else:
+            checksum = f"none that is looked at in {name} baskets" if name != "none" else "none: not compressed"
+        return Details(tables, name, checksum)
 
 
 def read_steps(
-    tree: Tree, branches: Iterable[str], *, step: int, stop: int | None = None
-) -> Iterator[tuple[int, int, dict[str, ak.Array]]]:
+    table: Table, branches: Iterable[str], *, step: int, stop: int | None = None
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields first entry, last entry and the columns of each step; one step without entries for an empty tree.
 
     Args:
-        tree: from `open_tree`.
+        table: from `open_table`.
         branches: exact names.
         step: entries at once.
         stop: read only so many entries.
@@ -125,22 +136,56 @@ def read_steps(
     Raises:
         SourceError: a branch cannot be read; file, branch and entries are named.
     """
-    end = tree.n_entries if stop is None else min(stop, tree.n_entries)
-    names = sorted(branches)
-    with uproot.open(tree.file) as root, ThreadPoolExecutor() as threads:
-        handle = root[tree.name]
+    end = table.n_entries if stop is None else min(stop, table.n_entries)
+    with _opened(table.file) as root, ThreadPoolExecutor() as threads:
+        there = _branches(root[table.name])
+        names = sorted(branches)
+        kept: dict[str, tuple[int, int, Any]] = {}
         for start in range(0, max(end, 1), step):
             last = min(start + step, end)
             columns = {}
             for name in names:
                 try:
-                    # by exact name: TTree.arrays evaluates aliases that are stored in the file
-                    array = handle[name].array(entry_start=start, entry_stop=last, decompression_executor=threads)
-                except Exception as error:  # a damaged basket can raise anything in the parser
-                    raise _damaged(tree.file, error, f"branch {name!r}, entries {start} to {last},") from error
-                if len(array) != last - start:
+                    columns[name] = _array(there[name], name, start, last, end, kept, threads)
+                except Exception as error:  # noqa: BLE001  # a damaged basket can raise anything in the parser
+                    raise damaged(table.file, error, f"branch {name!r}, entries {start} to {last},") from error
+                if len(columns[name]) != last - start:
                     raise SourceError(
-                        f"asked for entries {start} to {last} of branch {name!r} in {tree.file}; found {len(array)}."
+                        f"asked for the entries {start} to {last} of branch {name!r} in {table.file}; found "
+                        f"{len(columns[name])}: it is damaged. Restore it, or leave it out."
                     )
-                columns[name] = array
             yield start, last, columns
+
+
+def _array(
+    branch: Any, name: str, start: int, last: int, end: int, kept: dict[str, tuple[int, int, Any]], threads: Any
+) -> Any:
+    """Returns the entries ``start`` to ``last`` of a branch, from what is kept of its last basket if they are there."""
+    if name in kept and kept[name][0] <= start and last <= kept[name][1]:
+        begin, _, array = kept[name]
+        return array[start - begin : last - begin]
+    kept.pop(name, None)
+    upto = min(_end_of_basket(branch, start, last), end)
+    if upto > last:
+        room = _CACHE_BYTES - sum(int(array.nbytes) for _, _, array in kept.values())
+        size = int(branch.uncompressed_bytes) * (upto - start) // max(int(branch.num_entries), 1)
+        if size > room:
+            upto = last
+    array = branch.array(entry_start=start, entry_stop=upto, decompression_executor=threads)
+    if "refs" in array.fields:
+        array = array["refs"]  # of a TRefArray
+    if upto > last and len(array) == upto - start:
+        kept[name] = (start, upto, array)
+    return array[: last - start]
+
+
+def _end_of_basket(branch: Any, start: int, last: int) -> int:
+    """Returns one after the last entry of the basket that holds the entry before ``last``."""
+    offsets = getattr(branch, "entry_offsets", None)
+    if offsets is None or last <= start:
+        return last
+    ends = np.asarray(offsets)
+    at = int(np.searchsorted(ends, last))
+    return max(int(ends[at]), last) if at < len(ends) else last
+
+

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hepnn.errors import HepnnError, InputError
-from hepnn.generators.blocks import blocks_of, in_order
+from hepnn.generators.blocks import blocks_of, in_order, prepared
 
 
 def draws(block):
@@ -50,6 +50,16 @@ def test_an_error_in_another_process_arrives():
 def test_a_process_that_dies_is_named():
     with pytest.raises(HepnnError, match=r"a worker process of 2 ended without an answer.*processes=1"):
         list(in_order(die, blocks_of(20, size=10, seed=1), processes=2))
+
+
+def test_results_prepared_by_a_thread_come_in_order():
+    assert list(prepared(iter(range(5)))) == [0, 1, 2, 3, 4]
+    assert list(prepared(iter([]))) == []
+
+
+def test_an_error_of_the_thread_arrives():
+    with pytest.raises(ZeroDivisionError, match="division"):
+        list(prepared(1 // number for number in (1, 0)))
 
 
 @pytest.mark.parametrize(("n_jets", "seed"), [(-1, 1), (1.5, 1), (True, 1), (1, -1), (1, 0.5)])

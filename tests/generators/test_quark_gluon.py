@@ -81,6 +81,38 @@ def test_jets_are_the_sums_of_their_particles(jets):
     np.testing.assert_allclose(total.energy, jets.jet_energy, rtol=1e-6)
 
 
+def event(*particles, incoming=(21, 2)):
+    """An event of massless particles (code, pt, rapidity, azimuth), and one that is not final."""
+    momenta = [
+        {"px": pt * np.cos(phi), "py": pt * np.sin(phi), "pz": pt * np.sinh(y), "e": pt * np.cosh(y)}
+        for _, pt, y, phi in [*particles, (22, 600, 0, 1)]
+    ]
+    codes = [particle[0] for particle in particles] + [22]
+    status = [1] * len(particles) + [-1]
+    rows = [{"id": code, "status": s, "p": p, "m": 0.0} for code, s, p in zip(codes, status, momenta, strict=True)]
+    return {"prt": rows, "info": {"id1": incoming[0], "id2": incoming[1]}}
+
+
+def test_the_leading_jet_is_selected_as_worked_out_by_hand():
+    fastjet = pytest.importorskip("fastjet")
+    events = [
+        event((22, 520, 0, 0), (22, 540, 0, 3)),
+        event((22, 521, 0, 0), (22, 560, 0, 3)),  # the leading one is too hard
+        event((22, 522, 1.8, 0)),  # too far forward
+        event((22, 490, 0, 0)),
+        event((22, 523, 0, 0), (-14, 20, 0, 0.1)),
+        event((22, 524, 0, 0), incoming=(4, 21)),  # charm
+        event((22, 525, 0, 0), incoming=(21, -3)),
+        event((22, 526, 0, 0), incoming=(4, -4)),  # a gluon
+        event((22, 300, 0, 0), (211, 240, 0, 0.2), (130, 30, 0, 0.7)),
+    ]
+    found = quark_gluon._selected(ak.Array(events), fastjet)
+    assert found.pt.tolist() == pytest.approx(
+        [540, 523, 525, 526, np.hypot(300 + 240 * np.cos(0.2), 240 * np.sin(0.2))]
+    )
+    assert found.particles.pid.tolist() == [[22], [22], [22], [22], [22, 211]]
+
+
 def test_particles_are_ordered_and_inside_the_jet(jets):
     particles = four_momenta(jets)
     assert ak.all(particles.pt[:, 1:] <= particles.pt[:, :-1])
@@ -117,12 +149,12 @@ def test_the_same_seed_gives_the_same_jets(jets, coarse):
 
 def test_another_seed_and_other_processes(tmp_path, jets, monkeypatch):
     monkeypatch.setattr(quark_gluon, "BLOCK_JETS", 2)
-    alone = read(generate_quark_gluon(tmp_path / "1.root", 4, seed=6, processes=1))
-    together = read(generate_quark_gluon(tmp_path / "2.root", 4, seed=6, processes=2))
+    alone = read(generate_quark_gluon(tmp_path / "1.root", 3, seed=6, processes=1))
+    together = read(generate_quark_gluon(tmp_path / "2.root", 3, seed=6, processes=2))
     assert all(ak.array_equal(alone[name], together[name]) for name in BRANCHES)
     assert alone.label_quark.tolist().count(True) == 2
     assert not set(alone.jet_pt.tolist()) & set(jets.jet_pt.tolist())
-    assert len(set(alone.jet_pt.tolist())) == 4
+    assert len(set(alone.jet_pt.tolist())) == 3
 
 
 def test_rounding_changes_little(jets, coarse):

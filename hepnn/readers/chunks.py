@@ -1,0 +1,153 @@
+"""Chunks: the jets of a run of entries, with what is needed to give each jet's score back to its entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+import numpy.typing as npt
+
+from hepnn.errors import SchemaError, SourceError
+from hepnn.expressions import Expression
+from hepnn.jets import collections_of
+from hepnn.readers.formats import read_steps
+from hepnn.readers.layouts import rows_from_columns
+from hepnn.readers.preflight import BadFiles, Plan, SkippedFile
+from hepnn.readers.tables import Table
+from hepnn.schema import Schema, jets_from_rows
+
+__all__ = ["JetChunk", "chunks_of"]
+
+
+class JetChunk(NamedTuple):
+    """Jets, and where they come from.
+
+    Attributes:
+        jets: (jet,) records; with a selection, only the jets that pass.
+        counts: number of jets in each entry before any selection, (entry,), or None where an entry is a jet.
+        file: path.
+        tree: its tree.
+        start: first entry.
+        stop: one after the last.
+        selected: which of all jets of these entries pass the selection, or None if there is none.
+    """
+
+    jets: ak.Array
+    counts: npt.NDArray[np.int64] | None
+    file: str
+    tree: str
+    start: int
+    stop: int
+    selected: npt.NDArray[np.bool_] | None = None
+
+
+def chunks_of(
+    made: Plan,
+    *,
+    step: int,
+    max_jets: int | None,
+    select: Expression | None,
+    bad_files: BadFiles = "fail",
+    skipped: list[SkippedFile] | None = None,
+) -> Iterator[JetChunk]:
+    """Yields the jets of every file in turn, at most ``step`` entries at once.
+
+    The chunk in which ``max_jets`` is reached ends with the entry of the last jet wanted.
+
+    Raises:
+        SourceError: a file turns out to be damaged.
+        SchemaError: the columns do not fit the schema; a note says where.
+    """
+    left = max_jets
+    for table in made.tables:
+        done = 0
+        try:
+            for chunk in _chunks_of_table(table, made, step=step, left=left, select=select):
+                yield chunk
+                done = chunk.stop
+                if left is not None:
+                    left -= len(chunk.jets)
+                    if left <= 0:
+                        return
+        except SourceError as error:
+            if bad_files == "fail" or skipped is None:
+                raise
+            skipped.append(SkippedFile(table.file, str(error), done))
+
+
+def _chunks_of_table(
+    table: Table, made: Plan, *, step: int, left: int | None, select: Expression | None
+) -> Iterator[JetChunk]:
+    # only where an entry is a jet is it known beforehand how many entries are needed
+    last = left if select is None and not made.schema.has_events else None
+    for start, stop, columns in read_steps(table, made.branches, step=step, stop=last):
+        try:
+            chunk = _chunk(table, made.schema, start, stop, columns, select)
+        except SchemaError as error:
+            error.add_note(f"In {table.place}, entries {start} to {stop}.")
+            raise
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
+            # damage can also show as columns that do not belong together
+            raise SourceError(
+                f"asked to read {table.place}, entries {start} to {stop}; its columns do not fit together "
+                f"({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}). It is damaged, or "
+                f"the schema {made.schema.name!r} is not right for it."
+            ) from error
+        if left is not None:
+            chunk = _cut(chunk, left)
+            left -= len(chunk.jets)
+        yield chunk
+        if left is not None and left <= 0:
+            return
+
+
+def _chunk(
+    table: Table, schema: Schema, start: int, stop: int, columns: dict[str, Any], select: Expression | None
+) -> JetChunk:
+    rows = rows_from_columns(columns, schema)
+    jets = jets_from_rows(rows)
+    selected = None
+    if select is not None:
+        selected = passing(jets, select)
+        jets = ak.to_packed(jets[selected])
+    return JetChunk(jets, rows.counts, table.file, table.name, start, stop, selected)
+
+
+def passing(jets: ak.Array, select: Expression) -> npt.NDArray[np.bool_]:
+    """Returns which jets pass, (jet,). Names are the jets' fields, and ``n_particles`` and the like.
+
+    Raises:
+        SchemaError: the jets have no such field.
+    """
+    collections = collections_of(jets)
+    values: dict[str, Any] = {
+        name: ak.to_numpy(jets[name])
+        for name in jets.fields
+        if name not in collections and name != "label" and jets[name].ndim == 1
+    }
+    values.update({f"n_{name}": ak.to_numpy(ak.num(jets[name])) for name in collections})
+    return np.broadcast_to(np.asarray(select(values), dtype=bool), (len(jets),))
+
+
+def _cut(chunk: JetChunk, left: int) -> JetChunk:
+    """Returns the chunk up to the entry in which ``left`` jets are reached."""
+    if len(chunk.jets) <= left:
+        return chunk
+    n_all = len(chunk.jets) if chunk.selected is None else len(chunk.selected)
+    counts = np.ones(n_all, np.int64) if chunk.counts is None else chunk.counts
+    ends = np.cumsum(counts)
+    taken = np.arange(1, n_all + 1) if chunk.selected is None else np.cumsum(chunk.selected)
+    if left == 0:
+        n_entries = 0
+    else:
+        n_entries = int(np.searchsorted(ends, int(np.searchsorted(taken, left)) + 1)) + 1
+    n_kept = int(ends[n_entries - 1]) if n_entries else 0
+    n_jets = n_kept if chunk.selected is None else int(chunk.selected[:n_kept].sum())
+    return chunk._replace(
+        jets=ak.to_packed(chunk.jets[:n_jets]),
+        counts=None if chunk.counts is None else chunk.counts[:n_entries],
+        selected=None if chunk.selected is None else chunk.selected[:n_kept],
+        stop=chunk.start + n_entries,
+    )

@@ -1,0 +1,126 @@
+"""The schemas that come with hepnn, and how the one for a source is found."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from hepnn.errors import SchemaError, closest
+from hepnn.schema.description import Schema
+
+__all__ = ["SCHEMAS", "Match", "find_schema", "load_schema"]
+
+SCHEMAS: dict[str, str] = {
+    "jetclass": "jetclass.toml",
+    "hepnn": "hepnn.toml",
+    "jets": "jets.toml",
+    "pfnano-ak4": "pfnano-ak4.toml",
+    "pfnano-ak8": "pfnano-ak8.toml",
+    "fcc": "fcc.toml",
+    "delphes": "delphes.toml",
+    "physlite": "physlite.toml",
+    "top-reference": "top-reference.toml",
+    "energyflow": "energyflow.toml",
+}
+"""The built-in schemas: name, and file in ``hepnn/schemas``."""
+
+
+N_NEAREST = 3
+"""Schemas that a refusal names with what they lack."""
+
+
+class Match(NamedTuple):
+    """A schema that fits a source.
+
+    Attributes:
+        schema: the schema.
+        reason: a sentence that says why it was chosen.
+        others: names of the schemas that fit as well.
+    """
+
+    schema: Schema
+    reason: str
+    others: tuple[str, ...]
+
+
+@cache
+def _built_in(name: str) -> Schema:
+    text = (resources.files("hepnn") / "schemas" / SCHEMAS[name]).read_text(encoding="utf-8")
+    return Schema.from_dict(tomllib.loads(text))
+
+
+def load_schema(schema: str | Path | Schema) -> Schema:
+    """Returns a built-in schema by name, or one from a TOML file.
+
+    Raises:
+        SchemaError: no such name or file, or it is malformed.
+
+    >>> load_schema("hepnn").labels
+    {'quark': 'label_quark', 'gluon': 'label_gluon'}
+    """
+    if isinstance(schema, Schema):
+        return schema
+    if str(schema) in SCHEMAS:
+        return _built_in(str(schema))
+    try:
+        text = Path(schema).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SchemaError(
+            f"asked for the schema {str(schema)!r}; there is none built in (closest: "
+            f"{closest(str(schema), SCHEMAS)}) and no such file can be read: {error}."
+        ) from error
+    try:
+        return Schema.from_dict(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SchemaError(f"the schema {str(schema)!r} is no TOML: {error}.") from error
+
+
+def find_schema(branches: Iterable[str], *, where: str = "the source") -> Match:
+    """Returns the built-in schema whose branches are all there, and why.
+
+    Of several that fit, the one that uses all the branches the others use and more is taken, or one that says
+    itself that it goes before the others.
+
+    Args:
+        branches: names in the source.
+        where: the source's name, for the message.
+
+    Raises:
+        SchemaError: none fits, or several do.
+
+    >>> find_schema(["pt", "eta", "phi", "energy", *(f"particles.{x}" for x in ("pt", "eta", "phi", "energy"))]).reason
+    "all 8 branches that 'jets' needs are there"
+    """
+    there = frozenset(branches)
+    schemas = [load_schema(name) for name in SCHEMAS]
+    fitting = [schema for schema in schemas if schema.branches(optional=False) <= there]
+    used = {schema.name: schema.branches(optional=True) & there for schema in fitting}
+    best = [
+        schema
+        for schema in fitting
+        if all(
+            other is schema or other.name in schema.before or used[other.name] < used[schema.name] for other in fitting
+        )
+    ]
+    if len(best) == 1:
+        schema = best[0]
+        others = tuple(other.name for other in fitting if other is not schema)
+        reason = f"all {len(schema.branches(optional=False))} branches that {schema.name!r} needs are there"
+        return Match(schema, reason + (f"; so are those of {', '.join(others)}" if others else ""), others)
+    if fitting:
+        raise SchemaError(f"{where} fits the schemas {', '.join(s.name for s in fitting)}; name one with schema=.")
+    lacking = [(schema, sorted(schema.branches(optional=False) - there)) for schema in schemas]
+    # those that lack the smallest part of their branches tell most about the source
+    lacking.sort(key=lambda pair: len(pair[1]) / len(pair[0].branches(optional=False)))
+    said = "; ".join(
+        f"{schema.name} lacks {', '.join(missing[:3])}" + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        for schema, missing in lacking[:N_NEAREST]
+    )
+    raise SchemaError(
+        f"asked for the schema of {where}; no built-in one fits (nearest: {said}). A jet needs its particles; see what "
+        "is there with hepnn inspect, and start a schema of your own with hepnn inspect --write-schema."
+    )
