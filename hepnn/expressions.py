@@ -242,7 +242,8 @@ def _power(base: Any, exponent: float) -> Any:
     """Returns base ** exponent; of plain numbers as decimal ones, since those of Python's integers have no end."""
     if isinstance(base, int | float):
         return float(np.power(float(base), float(exponent)))
-    return base**exponent
+    # NumPy has no negative powers of integers
+    return (base * 1.0 if exponent < 0 else base) ** exponent
 
 
 def _evaluate(node: ast.AST, values: Mapping[str, Any]) -> Any:

@@ -5,6 +5,7 @@ Files are read in steps, so memory does not grow with them. `tag` is the Python 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
@@ -119,7 +120,9 @@ def tag(
         bad_files=bad_files,
         skipped=skipped,
     )
-    columns = _Columns(tagger, prefix if prefix is not None else _prefix(used), tuple(observers))
+    columns = functools.partial(
+        _columns, tagger=tagger, prefix=_prefix(used) if prefix is None else prefix, observers=tuple(observers)
+    )
     target = Path(output)
     if not (target.is_dir() or str(output).endswith(os.sep)):
         return [_write(chunks, columns, target, tree, file_format, overwrite, progress, 0)]
@@ -136,29 +139,23 @@ def tag(
     return done
 
 
-class _Columns(NamedTuple):
-    """Makes the columns of the output from the jets of a chunk."""
-
-    tagger: Any
-    prefix: str
-    observers: tuple[str, ...]
-
-    def __call__(self, chunk: JetChunk) -> dict[str, Any]:
-        scores = self.tagger(chunk.jets)
-        observed = {name: chunk.jets[name] for name in self.observers}
-        if chunk.selected is not None:
-            place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
-            scores, observed = _with_gaps(scores, place), {k: _with_gaps(v, place) for k, v in observed.items()}
-        if chunk.counts is not None:
-            scores = ak.unflatten(scores, chunk.counts)
-            observed = {name: ak.unflatten(column, chunk.counts) for name, column in observed.items()}
-        n_rows = chunk.stop - chunk.start
-        if len(scores) != n_rows:
-            raise OutputError(
-                f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found "
-                f"{len(scores)} rows. This is a fault in hepnn: please report it with this message."
-            )
-        return {**score_columns(scores, prefix=self.prefix), **observed}
+def _columns(chunk: JetChunk, *, tagger: Any, prefix: str, observers: Sequence[str]) -> dict[str, Any]:
+    """The columns of the output for a chunk, one row an entry."""
+    scores = tagger(chunk.jets)
+    observed = {name: chunk.jets[name] for name in observers}
+    if chunk.selected is not None:
+        place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
+        scores, observed = _with_gaps(scores, place), {k: _with_gaps(v, place) for k, v in observed.items()}
+    if chunk.counts is not None:
+        scores = ak.unflatten(scores, chunk.counts)
+        observed = {name: ak.unflatten(column, chunk.counts) for name, column in observed.items()}
+    n_rows = chunk.stop - chunk.start
+    if len(scores) != n_rows:
+        raise OutputError(
+            f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found {len(scores)} "
+            "rows. This is a fault in hepnn: please report it with this message."
+        )
+    return {**score_columns(scores, prefix=prefix), **observed}
 
 
 def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:

@@ -11,7 +11,7 @@ import hepnn
 PACKAGE = Path(hepnn.__file__).parent
 
 ORDER = [
-    "errors defaults history",
+    "errors defaults history staging",
     "kinematics pdg jets",
     "observables",
     "expressions",

@@ -84,11 +84,11 @@ def test_tag_reads_in_steps_and_gives_the_same(files, folder, tmp_path, monkeypa
     from hepnn import readers, tagging
 
     tagger = Tagger.load(folder)
-    whole = tagging.tag(files, tagger, tmp_path / "whole.root")
+    (whole,) = tagging.tag(files, tagger, tmp_path / "whole.root")
     original = readers.iterate_chunks
     monkeypatch.setattr(tagging, "iterate_chunks", lambda *args, **kwargs: original(*args, **kwargs, step=7))
-    steps = tagging.tag(files, tagger, tmp_path / "steps.root")
-    assert whole[1:] == steps[1:] == (300, 300)
+    (steps,) = tagging.tag(files, tagger, tmp_path / "steps.root")
+    assert whole[1:] == steps[1:] == (300, 300, ("hepnn_gluon", "hepnn_quark"))
     first, second = (uproot.open(f"{part.path}:hepnn")["hepnn_quark"].array() for part in (whole, steps))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
@@ -97,7 +97,7 @@ def test_a_file_without_entries_gives_a_file_without_rows(run, folder, tmp_path)
     empty = write(tmp_path / "empty.root", {name: array[:0] for name, array in columns(3).items()})
     code, out, _ = run("tag", empty, "--tagger", folder, "-o", tmp_path / "scores.root", "--json")
     assert code == 0
-    assert json.loads(out)["n_entries"] == 0
+    assert json.loads(out)[0]["n_entries"] == 0
     assert uproot.open(tmp_path / "scores.root")["hepnn"].num_entries == 0
 
 

@@ -1,0 +1,61 @@
+"""The command line: ``hepnn train | tag | evaluate | inspect | generate | demo``, one file a command.
+
+Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
+machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
+loads TensorFlow before a command that needs it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from hepnn import __version__
+from hepnn.cli.demo import demo
+from hepnn.cli.evaluate import evaluate
+from hepnn.cli.generate import generate
+from hepnn.cli.tag import tag
+from hepnn.cli.train import train
+from hepnn.errors import HepnnError
+
+__all__ = ["cli", "main"]
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
+
+
+def main() -> None:
+    """Runs the command line and exits with its code."""
+    try:
+        code = cli.main(prog_name="hepnn", standalone_mode=False)
+    except HepnnError as error:
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = _INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="hepnn")
+def cli() -> None:
+    """Tag jets from ROOT files with convolutional and recurrent networks.
+
+    FILES are ROOT, Parquet, HDF5 or npz files: `jets.root`, `jets.root:tree`, a glob in quotes, a folder, a URL, or
+    several of these.
+
+    Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
+    missing package; 9 done, but files were skipped; 130 interrupted.
+    """
+
+
+for command in (train, tag, evaluate, generate, demo):
+    cli.add_command(command)

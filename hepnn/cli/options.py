@@ -1,0 +1,131 @@
+"""What several commands share: options, and what becomes of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from hepnn.errors import InputError
+
+__all__ = [
+    "force_option",
+    "import_function",
+    "json_option",
+    "load_tagger",
+    "names",
+    "option_value",
+    "reading_options",
+    "report_skipped",
+    "tagger_options",
+]
+
+F = Callable[..., Any]
+
+
+_SKIPPED = 9
+"""Exit code of a job that is done but for files that were skipped."""
+
+
+def reading_options(command: F) -> F:
+    """Returns the command with what says what is read: FILES, --schema, --tree, --select, --bad-files."""
+    command = click.argument("files", nargs=-1, required=True, metavar="FILES...")(command)
+    command = click.option(
+        "--bad-files",
+        type=click.Choice(["fail", "skip"]),
+        default="fail",
+        show_default=True,
+        help="Stop at a damaged file, or leave it out, list it at the end and exit with code 9.",
+    )(command)
+    command = click.option(
+        "--select", metavar="FORMULA", help='Only jets that pass, such as "pt > 500 & abs(eta) < 2".'
+    )(command)
+    command = click.option("--tree", metavar="NAME", help="Tree to read, where a file has several.")(command)
+    return click.option(
+        "--schema",
+        metavar="NAME|TOML",
+        help="How the files spell jets: a built-in schema or your own file. [default: the tagger's, else found "
+        "from the branches]",
+    )(command)
+
+
+def tagger_options(command: F) -> F:
+    """Returns the command with --tagger and --custom."""
+    command = click.option(
+        "--custom",
+        multiple=True,
+        metavar="MODULE:FUNCTION",
+        help="Function of your own that the tagger was made with, for a feature or the model.",
+    )(command)
+    return click.option(
+        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
+    )(command)
+
+
+def force_option(command: F) -> F:
+    """Returns the command with --force."""
+    return click.option("--force", is_flag=True, help="Overwrite the output if it exists.")(command)
+
+
+def json_option(command: F) -> F:
+    """Returns the command with --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def report_skipped(skipped: Sequence[Any]) -> None:
+    """Lists the files that were left out, if any, and ends the program with the code for that."""
+    if not skipped:
+        return
+    click.echo(f"{len(skipped)} files were skipped:", err=True)
+    for each in skipped:
+        click.echo(f"  {each.file}: {each.reason}", err=True)
+    raise click.exceptions.Exit(_SKIPPED)
+
+
+def import_function(path: str) -> Callable[..., Any]:
+    """Returns the function that ``package.module:function`` names.
+
+    Raises:
+        InputError: there is none.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"asked for the function {path!r}; {error}. Write package.module:function, and set PYTHONPATH to its "
+            "folder if it is not installed."
+        ) from error
+
+
+def load_tagger(folder: str, custom: tuple[str, ...]) -> Any:
+    """Returns the tagger kept in ``folder``, with TensorFlow loaded."""
+    from hepnn.progress import load_tensorflow
+    from hepnn.tagger import Tagger
+
+    tagger = Tagger.load(folder, custom=[import_function(path) for path in custom])
+    load_tensorflow()
+    return tagger
+
+
+def option_value(text: str) -> tuple[str, Any]:
+    """Returns name and value of ``name=value``; the value as JSON if it is, else as text.
+
+    Raises:
+        InputError: no equals sign.
+    """
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"asked for the model option {text!r}; write name=value, such as units=[64,64].")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Returns the names in a list with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

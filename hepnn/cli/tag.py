@@ -1,0 +1,96 @@
+"""``hepnn tag``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from hepnn import defaults
+from hepnn.cli.options import (
+    force_option,
+    json_option,
+    load_tagger,
+    names,
+    reading_options,
+    report_skipped,
+    tagger_options,
+)
+
+__all__ = ["tag"]
+
+
+@click.command()
+@reading_options
+@tagger_options
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE|FOLDER/",
+    help="One *.root or *.parquet file for all scores, or a folder for one file an input.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["ttree", "rntuple", "parquet"]),
+    help="What to write. [default: what the output's name says, a TTree for *.root]",
+)
+@click.option("--output-tree", default=defaults.SCORE_TREE, show_default=True, help="Tree to write.")
+@click.option("--prefix", help="Of the columns' names. [default: hepnn_, and Jet_hepnn_ for jets in events]")
+@click.option("--observers", default="", metavar="NAMES", help="Branches to copy beside the scores, by comma.")
+@force_option
+@json_option
+def tag(
+    files: tuple[str, ...],
+    schema: str | None,
+    tree: str | None,
+    select: str | None,
+    bad_files: Any,
+    tagger_folder: str,
+    custom: tuple[str, ...],
+    output: str,
+    file_format: str | None,
+    output_tree: str,
+    prefix: str | None,
+    observers: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write the scores of jets to a file, one row an entry, in order: a friend of the input.
+
+    Where an entry is an event, each row has a list. Jets that fail --select have NaN.
+
+    Example: hepnn tag "data/*.root" --tagger tagger/ -o scores.root
+    """
+    from hepnn import tagging
+    from hepnn.progress import counting
+
+    tagger = load_tagger(tagger_folder, custom)
+    skipped: list[Any] = []
+    with counting("tagging") as progress:
+        done = tagging.tag(
+            list(files),
+            tagger,
+            output,
+            schema=schema,
+            input_tree=tree,
+            select=select,
+            observers=names(observers),
+            tree=output_tree,
+            prefix=prefix,
+            file_format=file_format,
+            overwrite=force,
+            bad_files=bad_files,
+            skipped=skipped,
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json.dumps([{**each._asdict(), "path": str(each.path), "tree": output_tree} for each in done]))
+    else:
+        for each in done:
+            click.echo(
+                f"{each.path}:{output_tree}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}"
+            )
+    report_skipped(skipped)

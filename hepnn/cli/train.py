@@ -1,0 +1,201 @@
+"""``hepnn train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hepnn import defaults
+from hepnn.cli.options import force_option, json_option, names, option_value, reading_options, report_skipped
+from hepnn.errors import InputError, OutputError
+
+__all__ = ["train"]
+
+
+@click.command()
+@reading_options
+@click.option("-o", "--output", required=True, metavar="FOLDER", help="Where the tagger goes.")
+@click.option(
+    "--model",
+    default=defaults.MODEL,
+    show_default=True,
+    metavar="NAME",
+    help="gru, lstm, deepsets, or package.module:function.",
+)
+@click.option(
+    "--option",
+    "model_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the model, such as units=[64,64] or bidirectional=true.",
+)
+@click.option(
+    "--features",
+    default=defaults.FEATURES,
+    show_default=True,
+    metavar="NAMES",
+    help="Particle features or sets of them, by comma; auto takes all the files provide.",
+)
+@click.option("--jet-features", default="", metavar="NAMES", help="Jet features, by comma.")
+@click.option(
+    "--max-particles",
+    default=defaults.MAX_PARTICLES,
+    show_default=True,
+    help="Particles kept a jet, the hardest.",
+)
+@click.option(
+    "--scaling",
+    type=click.Choice(["fixed", "fitted"]),
+    default=defaults.SCALING,
+    show_default=True,
+    help="Published scaling of the features, or medians and widths of the training jets.",
+)
+@click.option(
+    "--augment",
+    default=",".join(defaults.AUGMENT),
+    show_default=True,
+    metavar="NAMES",
+    help="How training jets are varied, by comma; '' for not at all.",
+)
+@click.option("--epochs", default=defaults.EPOCHS, show_default=True, help="Most epochs.")
+@click.option("--batch-size", default=defaults.BATCH_SIZE, show_default=True, help="Jets a batch.")
+@click.option("--learning-rate", default=defaults.LEARNING_RATE, show_default=True, help="Its peak.")
+@click.option(
+    "--patience",
+    default=defaults.PATIENCE,
+    show_default=True,
+    help="Stop after so many epochs without a better validation AUC.",
+)
+@click.option("--class-weight", type=click.Choice(["balanced"]), help="Let each class count the same.")
+@click.option("--weight", metavar="FIELD", help="Jet field that holds sample weights.")
+@click.option(
+    "--validation",
+    multiple=True,
+    metavar="FILES",
+    help="Files that choose the best epoch. [default: a tenth of FILES]",
+)
+@click.option("--max-jets", type=int, help="Read only so many jets.")
+@click.option("--seed", default=defaults.SEED, show_default=True, help="The same seed gives the same tagger.")
+@click.option(
+    "--logs",
+    metavar="FOLDER",
+    help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
+@force_option
+@json_option
+def train(  # one argument an option
+    files: tuple[str, ...],
+    schema: str | None,
+    tree: str | None,
+    select: str | None,
+    bad_files: Any,
+    output: str,
+    model: str,
+    model_options: tuple[str, ...],
+    features: str,
+    jet_features: str,
+    max_particles: int,
+    scaling: str,
+    augment: str,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    patience: int,
+    class_weight: str | None,
+    weight: str | None,
+    validation: tuple[str, ...],
+    max_jets: int | None,
+    seed: int,
+    logs: str | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Train a tagger on labelled jets.
+
+    Example: hepnn train "train/*.root" --schema jetclass --model gru -o tagger/
+    """
+    import awkward as ak
+
+    from hepnn.progress import console, epoch_lines, load_tensorflow
+    from hepnn.readers import read_jets, schema_of
+    from hepnn.tagger import Tagger
+
+    folder = Path(output)
+    if folder.exists() and not force:
+        raise OutputError(f"asked to write a tagger to {output}, which exists. Choose another name, or add --force.")
+    checkpoint = folder.with_name(f"{folder.name}.checkpoint.npz")
+    if checkpoint.exists() and not resume:
+        checkpoint.unlink()
+    used = schema_of(list(files), schema=schema or "auto", tree=tree)
+    skipped: list[Any] = []
+    reading: dict[str, Any] = {
+        "schema": used,
+        "tree": tree,
+        "select": select,
+        "bad_files": bad_files,
+        "skipped": skipped,
+    }
+    jets = read_jets(list(files), max_jets=max_jets, **reading)
+    held_out = read_jets(list(validation), **reading) if validation else None
+    console.print(f"{len(jets)} jets, schema {used.name}", highlight=False)
+    if weight is not None and weight not in jets.fields:
+        raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+    tagger = Tagger(
+        model,
+        model_options=dict(map(option_value, model_options)) or None,
+        features=features if features == "auto" else names(features),
+        jet_features=names(jet_features),
+        max_particles=max_particles,
+        scaling=scaling,
+        augment=names(augment),
+        class_weight=class_weight,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        seed=seed,
+        schema=used,
+    )
+    load_tensorflow()
+    from hepnn.training import log_callbacks
+
+    tagger.fit(
+        jets,
+        sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
+        validation=held_out,
+        checkpoint=checkpoint,
+        callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
+    )
+    tagger.save(folder, overwrite=force)
+    checkpoint.unlink(missing_ok=True)
+    trained = tagger.training_
+    best = {name: values[trained.best_epoch] for name, values in trained.history.items()}
+    result = {
+        "tagger": str(folder),
+        "classes": tagger.classes_.tolist(),
+        "n_jets": len(jets),
+        "n_truncated": tagger.n_truncated_,
+        "best_epoch": trained.best_epoch + 1,
+        "epochs": len(trained.history["loss"]),
+        "seconds": trained.seconds,
+        "padding": trained.padding,
+        "parameters": tagger.model_.count_params(),
+        **best,
+    }
+    if as_json:
+        click.echo(json.dumps(result))
+        report_skipped(skipped)
+        return
+    cut = sum(tagger.n_truncated_.values())
+    click.echo(
+        f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
+        f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
+        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
+        + (f"\n{cut} of {len(jets)} jets were cut to {max_particles} particles" if cut else "")
+    )
+    report_skipped(skipped)
