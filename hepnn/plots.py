@@ -28,6 +28,7 @@ from hepnn.evaluation import MeasuredMatrix, ScoreHistograms
 from hepnn.history import Trained
 from hepnn.kinematics import delta_phi
 from hepnn.roc import Roc, rejection_curve
+from hepnn.staging import staged
 
 __all__ = [
     "COLORS",
@@ -335,14 +336,6 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
     if suffix not in SUFFIXES:
         wanted = ", ".join(f"*{known}" for known in SUFFIXES)
         raise OutputError(f"asked to write a picture to {path}; name it {wanted}.")
-    part = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
-        with _styled():
-            figure.savefig(part, metadata=_UNDATED.get(suffix))
-        part.replace(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"asked to write {path}; {reason}. Choose a folder you may write to.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with staged(path, overwrite=True) as part, _styled():
+        figure.savefig(part, metadata=_UNDATED.get(suffix))
     return path

@@ -11,7 +11,8 @@ import hepnn
 PACKAGE = Path(hepnn.__file__).parent
 
 ORDER = [
-    "errors defaults history staging",
+    "errors",
+    "defaults history staging",
     "kinematics pdg jets",
     "observables",
     "expressions",
