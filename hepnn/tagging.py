@@ -110,7 +110,7 @@ def tag(
         InputError: two inputs would have the same output.
         OutputError: a file exists or cannot be written.
     """
-    used = schema_of(source, schema=_schema_for(tagger, schema), tree=input_tree)
+    used = schema_of(source, schema=_schema_for(tagger, schema), tree=input_tree, bad_files=bad_files)
     chunks = iterate_chunks(
         source,
         schema=used,

@@ -15,6 +15,7 @@ from hepnn import __version__
 from hepnn.cli.demo import demo
 from hepnn.cli.evaluate import evaluate
 from hepnn.cli.generate import generate
+from hepnn.cli.inspect import inspect
 from hepnn.cli.tag import tag
 from hepnn.cli.train import train
 from hepnn.errors import HepnnError
@@ -57,5 +58,5 @@ def cli() -> None:
     """
 
 
-for command in (train, tag, evaluate, generate, demo):
+for command in (train, tag, evaluate, inspect, generate, demo):
     cli.add_command(command)

@@ -131,7 +131,7 @@ def train(  # one argument an option
     checkpoint = folder.with_name(f"{folder.name}.checkpoint.npz")
     if checkpoint.exists() and not resume:
         checkpoint.unlink()
-    used = schema_of(list(files), schema=schema or "auto", tree=tree)
+    used = schema_of(list(files), schema=schema or "auto", tree=tree, bad_files=bad_files)
     skipped: list[Any] = []
     reading: dict[str, Any] = {
         "schema": used,

@@ -151,9 +151,15 @@ def _exactly(chunks: Iterator[JetChunk], max_jets: int | None) -> Iterator[tuple
         yield chunk, jets
 
 
-def schema_of(source: Source, *, schema: str | Path | Schema = "auto", tree: str | None = None) -> Schema:
+def schema_of(
+    source: Source,
+    *,
+    schema: str | Path | Schema = "auto",
+    tree: str | None = None,
+    bad_files: BadFiles = "fail",
+) -> Schema:
     """Returns the schema that reading ``source`` uses. Arguments and errors are those of `iterate_chunks`."""
-    return plan(source, schema=schema, tree=tree).schema
+    return plan(source, schema=schema, tree=tree, bad_files=bad_files, skipped=[]).schema
 
 
 def match_of(source: Source, *, schema: str | Path | Schema = "auto", tree: str | None = None) -> Match:

@@ -117,12 +117,15 @@ def read_fields(table: Mapping[str, Field], columns: Columns, n_rows: int, *, ki
 
     made = {}
     for name, field in table.items():
-        if field.optional and not field.branches <= columns.keys():
-            continue
-        for branch in field.branches:
-            if branch not in columns:
-                raise SchemaError(f"the field {name!r} needs the branch {branch!r}; closest: {closest(branch, columns)}.")
         formula = field.formulas[min(kind, len(field.formulas) - 1)]
+        needed = compile_expression(formula).names | (compile_expression(field.missing).names if field.missing else set())
+        lacking = sorted(needed - columns.keys())
+        if lacking and field.optional:
+            continue
+        if lacking:
+            raise SchemaError(
+                f"the field {name!r} needs the branch {lacking[0]!r}; closest: {closest(lacking[0], columns)}."
+            )
         made[name] = _value(field, formula, columns, widened, n_rows)
     return made
 
