@@ -2,7 +2,8 @@
 
 Jets are an awkward record array, one record a jet:
 
-- ``pt eta phi energy``: GeV and radians, float. A schema may add ``mass``, ``label``, weights and observers.
+- ``pt eta phi energy``: GeV and radians, float. A schema may add a ``label``, weights and observers, but not ``mass``:
+  it follows from the energy, and a record with both is no four-vector.
 - ``label``: the name of the jet's true class, a string (None where no class applies); absent when the source has
   no truth. Names rather than numbers, so that jets of different sources can be joined without mixing classes up.
 - ``particles``: ``var *`` records with ``pt eta phi energy`` and, where the source has them, ``charge``, ``pid``
@@ -12,7 +13,8 @@ Jets are an awkward record array, one record a jet:
 - A missing value is None or NaN, never a magic number.
 - A jet may have no particles.
 
-The records are named Momentum4D, so with `vector.register_awkward()` they behave as four-vectors.
+The records are named Momentum4D, and importing this module registers what the package vector knows of those: they
+behave as four-vectors, with ``jets.mass``, ``jets.particles.deltaR(jets)`` and so on.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+import vector
 
 from hepnn.errors import InputError
 
 __all__ = ["JET_FIELDS", "PARTICLE_FIELDS", "check_jets", "collections_of", "labels_of"]
+
+vector.register_awkward()
 
 JET_FIELDS = ("pt", "eta", "phi", "energy")
 PARTICLE_FIELDS = ("pt", "eta", "phi", "energy")

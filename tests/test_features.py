@@ -3,7 +3,6 @@
 import awkward as ak
 import numpy as np
 import pytest
-import vector
 
 from hepnn.errors import FeatureError
 from hepnn.features import (
@@ -14,9 +13,6 @@ from hepnn.features import (
     evaluate_features,
     resolve_features,
 )
-
-vector.register_awkward()
-
 
 def flat(array):
     return ak.to_numpy(ak.flatten(array))

@@ -1,5 +1,6 @@
 """Inspection: what a file holds, what it lacks, and a schema to start from."""
 
+import io
 import json
 
 import awkward as ak
@@ -19,9 +20,9 @@ __all__ = ["events"]  # a fixture
 
 
 def text_of(inspection):
-    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Console(width=200, file=io.StringIO())
     console.print(render(inspection))
-    return console.export_text()
+    return console.file.getvalue()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from hepnn import kinematics
 from hepnn.errors import SchemaError, SourceError
 from hepnn.expressions import Expression
 from hepnn.jets import collections_of
@@ -116,7 +117,7 @@ def _chunk(
 
 
 def passing(jets: ak.Array, select: Expression) -> npt.NDArray[np.bool_]:
-    """Returns which jets pass, (jet,). Names are the jets' fields, and ``n_particles`` and the like.
+    """Returns which jets pass, (jet,). Names are the jets' fields, ``mass``, and ``n_particles`` and the like.
 
     Raises:
         SchemaError: the jets have no such field.
@@ -127,13 +128,14 @@ def passing(jets: ak.Array, select: Expression) -> npt.NDArray[np.bool_]:
         for name in jets.fields
         if name not in collections and name != "label" and jets[name].ndim == 1
     }
+    values["mass"] = kinematics.invariant_mass(*(values[name].astype(np.float64) for name in ("pt", "eta", "energy")))
     values.update({f"n_{name}": ak.to_numpy(ak.num(jets[name])) for name in collections})
     return np.broadcast_to(np.asarray(select(values), dtype=bool), (len(jets),))
 
 
 def _cut(chunk: JetChunk, left: int) -> JetChunk:
     """Returns the chunk up to the entry in which ``left`` jets are reached."""
-    if len(chunk.jets) <= left:
+    if len(chunk.jets) < left:
         return chunk
     n_all = len(chunk.jets) if chunk.selected is None else len(chunk.selected)
     counts = np.ones(n_all, np.int64) if chunk.counts is None else chunk.counts

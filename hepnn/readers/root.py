@@ -28,6 +28,12 @@ _VERSION_AND_BEGIN = struct.Struct(">4sii")
 _LARGE_FILE_VERSION = 1_000_000
 """From this version on, positions have 8 bytes."""
 _FORMATS = {"TTree": "ttree", "TNtuple": "ttree", "TNtupleD": "ttree", "ROOT::RNTuple": "rntuple"}
+CHECKSUMS: dict[str, str] = {
+    "ZLIB": "Adler-32 of every compressed basket",
+    "LZMA": "CRC-32 of every compressed basket",
+    "LZ4": "XXH64 of every compressed basket",
+}
+"""What lets uproot notice damage: compression, and the checksum that goes with it. ZSTD in ROOT files has none."""
 _CACHE_BYTES = 256 * 2**20
 """Of decompressed baskets that are kept for the next step. A basket longer than a step is otherwise decompressed
 again for each; one that does not fit is, so that memory stays flat."""
@@ -114,11 +120,9 @@ def details(table: Table) -> Details:
         compression = root.file.compression
         name = "none" if compression is None or compression.level == 0 else f"{compression.name} {compression.level}"
         if table.format == "rntuple":
-            checksum = "of header and footer, by XXH3; the pages' own are not looked at by uproot"
-        elif name.startswith("ZLIB"):
-            checksum = "Adler-32 of every compressed basket"
+            checksum = "XXH3 of header and footer; uproot does not look at those of the pages"
         else:
-            checksum = f"none that is looked at in {name} baskets" if name != "none" else "none: not compressed"
+            checksum = CHECKSUMS.get(name.split()[0], "none that is looked at")
         return Details(tables, name, checksum)
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from hepnn import kinematics
 from hepnn.errors import SchemaError, closest
 from hepnn.expressions import compile_expression
+from hepnn.jets import PARTICLE_FIELDS
 from hepnn.schema.description import UNITS, Field, Schema
 
 __all__ = [
@@ -41,7 +42,8 @@ Columns = Mapping[str, Any]
 """Branch name to array, one row an entry."""
 
 MOMENTUM = {"__record__": "Momentum4D"}
-"""What makes awkward records behave as four-vectors once `vector` is registered."""
+"""What makes awkward records behave as four-vectors once `vector` is registered, which refuses records that lack a
+component."""
 
 
 class Records(NamedTuple):
@@ -251,7 +253,7 @@ def _common_counts(lists: Mapping[str, tuple[Any, Counts]], what: str) -> Counts
 
 
 def sum_records(records: Records) -> dict[str, Values]:
-    """Returns pt, eta, phi, energy and mass of each jet, (jet,), in GeV: the sum of its records' four-momenta.
+    """Returns pt, eta, phi and energy of each jet, (jet,), in GeV: the sum of its records' four-momenta.
 
     A jet without records has zeros; one along the beam, eta of 0.
     """
@@ -270,7 +272,6 @@ def sum_records(records: Records) -> dict[str, Values]:
         "eta": total_eta,
         "phi": kinematics.phi_from_p(px, py),
         "energy": e,
-        "mass": np.sqrt(np.maximum(e**2 - px**2 - py**2 - pz**2, 0.0)),
     }
     return {name: values.astype(fields["pt"].dtype) for name, values in total.items()}
 
@@ -287,7 +288,7 @@ def jets_from_rows(rows: Rows) -> ak.Array:
             [ak.contents.NumpyArray(each) for each in values],
             list(fields),
             length=int(offsets[-1]),
-            parameters=MOMENTUM,
+            parameters=MOMENTUM if set(PARTICLE_FIELDS) <= fields.keys() else None,
         )
         contents[name] = ak.contents.ListOffsetArray(ak.index.Index64(offsets), records)
     jets = ak.contents.RecordArray(list(contents.values()), list(contents), length=n_jets, parameters=MOMENTUM)

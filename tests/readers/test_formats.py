@@ -163,7 +163,7 @@ def test_no_entries_give_no_jets_with_all_fields(name, tmp_path):
 
 def test_jets_to_parquet_and_back_are_the_same_in_every_field(tmp_path):
     jets = make_jets(50)
-    extra = ak.zip({"pt": jets.particles.pt[:, :1], "n_tracks": jets.particles.pid[:, :1]}, with_name="Momentum4D")
+    extra = ak.zip({"pt": jets.particles.pt[:, :1], "n_tracks": jets.particles.pid[:, :1]})
     jets = ak.with_field(ak.with_field(jets, np.arange(50), "number"), extra, "vertices")
     path = tmp_path / "jets.parquet"
     ak.to_parquet(jets, path)
