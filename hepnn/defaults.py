@@ -30,9 +30,9 @@ SCALING = "fitted"
 AUGMENT = ("rotate",)
 MAX_PARTICLES = 128  # as in the JetClass set (arXiv:2202.03772)
 
-EPOCHS = 20
+EPOCHS = 13
 BATCH_SIZE = 128  # jets
-N_BUCKETS = 16  # distinct lengths of batches
+N_BUCKETS = 20  # distinct lengths of batches
 LEARNING_RATE = 2e-3
 WARMUP = 0.05  # share of all steps
 WEIGHT_DECAY = 1e-4

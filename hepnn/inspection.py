@@ -382,9 +382,7 @@ def _jets(jets: JetSummary) -> RichTable:
     for field in jets.fields:
         said = "" if field.sentinel is None else f"{field.sentinel[0]:g} ({field.sentinel[1]:.1%})"
         quantiles = [f"{value:.4g}" for value in field.quantiles] or [""] * len(QUANTILES)
-        table.add_row(
-            field.name, str(field.n_values), str(field.n_missing), str(field.n_infinite), *quantiles, said
-        )
+        table.add_row(field.name, str(field.n_values), str(field.n_missing), str(field.n_infinite), *quantiles, said)
     return table
 
 

@@ -121,7 +121,9 @@ def test_powers_of_powers_of_numbers_end_in_infinity_instead_of_never():
 
 
 def test_a_power_can_be_negative_or_a_root():
-    np.testing.assert_allclose(compile_expression("x ** -2 + y ** 0.5")({"x": np.array([2]), "y": np.array([9.0])}), [3.25])
+    np.testing.assert_allclose(
+        compile_expression("x ** -2 + y ** 0.5")({"x": np.array([2]), "y": np.array([9.0])}), [3.25]
+    )
 
 
 def test_numbers_with_names_are_no_branches():

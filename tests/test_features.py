@@ -14,6 +14,7 @@ from hepnn.features import (
     resolve_features,
 )
 
+
 def flat(array):
     return ak.to_numpy(ak.flatten(array))
 

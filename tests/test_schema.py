@@ -143,8 +143,16 @@ def test_lists_of_different_length_are_an_error(mine, columns):
         ('d0 = { value = "trkD0", unit', "d0 = { unit", r"in \[collections.particles\] d0 None; a list of strings is"),
         ('eta = "jetEta"', "eta = 3", r"in \[jets\] eta 3; a list of strings is needed"),
         ('bottom = "flavour == 5"', "bottom = 5", r"in \[labels\] bottom = 5; str is needed, in quotes"),
-        ('name = "mine"', 'name = "mine"\nlayout = "indexed"', r"lacks 'jet' in \[links.particles\]; the layout 'indexed'"),
-        ('name = "mine"', 'name = "mine"\nlayout = "columns"', r"lacks 'padding', the formula that is true in an empty"),
+        (
+            'name = "mine"',
+            'name = "mine"\nlayout = "indexed"',
+            r"lacks 'jet' in \[links.particles\]; the layout 'indexed'",
+        ),
+        (
+            'name = "mine"',
+            'name = "mine"\nlayout = "columns"',
+            r"lacks 'padding', the formula that is true in an empty",
+        ),
         ('weight = "w"', 'pt = "w"', r"names 'pt' twice"),
         ('name = "mine"', "", r"lacks 'name'"),
     ],

@@ -1,18 +1,21 @@
-"""HDF5 files, read with h5py (the extra ``hepnn[hdf5]``): fixed-width and variable-length data sets, pandas tables.
+"""HDF5 files, read with h5py (the extra ``hepnn[hdf5]``): fixed-width data sets, records and pandas tables.
 
-Each data set is a column: (jet,), (jet, slot) or, of variable length, (jet, *). One of three axes, (jet, slot,
-feature), is several: ``X.0``, ``X.1`` …, one a feature. A table of pandas' ``to_hdf(format="table")``, such as the
-top-tagging reference set, gives its columns by name; the names are read out of pandas' pickle without running it.
+Each data set is a column: (jet,) or (jet, slot). One of three axes, (jet, slot, feature), is several: ``X.0``,
+``X.1`` …, one a feature; so is one of records, ``tracks.pt``, ``tracks.valid`` …, one a member. A table of pandas'
+``to_hdf(format="table")``, such as the top-tagging reference set, gives its columns by name; the names are read out
+of pandas' pickle without running it.
+
+Lists of variable length are not read: HDF5 keeps them in a heap without checksums, in which a damaged file makes its
+library search for ever. Links to other files are not followed.
 """
 
 from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
-import awkward as ak
 import numpy as np
 
 from hepnn.errors import DependencyError, SourceError
@@ -52,9 +55,9 @@ def _h5py() -> Any:
 def _opened(file: str) -> Iterator[Any]:
     """Opens an HDF5 file; whatever its parser raises is a `SourceError`."""
     h5py = _h5py()
-    with sources.open_bytes(file) as stream:
+    with sources.open_bytes(file) if sources.is_remote(file) else nullcontext(file) as opened:
         try:
-            with h5py.File(stream, "r") as handle:
+            with h5py.File(opened, "r") as handle:
                 yield handle
         except (SourceError, DependencyError, GeneratorExit):
             raise
@@ -80,16 +83,15 @@ def _columns(group: dict[str, Any]) -> dict[str, _Column]:
     """Returns the columns of a group, by name."""
     columns: dict[str, _Column] = {}
     for name, dataset in group.items():
-        if dataset.dtype.names:
-            columns.update(_pandas_columns(dataset))
-        elif dataset.dtype.kind == "O":
-            columns[name] = _Column(len(dataset), _variable_type(dataset), _variable(dataset))
-        elif dataset.ndim <= 2:
-            columns[name] = _Column(len(dataset), _type(dataset.dtype, dataset.shape[1:]), _rows(dataset, ...))
-        elif dataset.ndim == 3:
-            for feature in range(dataset.shape[2]):
+        shape = dataset.shape
+        if dataset.dtype.names and dataset.ndim <= 2:
+            columns.update(_members(name, dataset))
+        elif dataset.dtype.kind in "biuf" and dataset.ndim <= 2:
+            columns[name] = _Column(shape[0], _type(dataset.dtype, shape[1:]), _rows(dataset, ...))
+        elif dataset.dtype.kind in "biuf" and dataset.ndim == 3:
+            for feature in range(shape[2]):
                 columns[f"{name}.{feature}"] = _Column(
-                    len(dataset), _type(dataset.dtype, dataset.shape[1:2]), _rows(dataset, feature)
+                    shape[0], _type(dataset.dtype, shape[1:2]), _rows(dataset, feature)
                 )
     return columns
 
@@ -104,41 +106,22 @@ def _rows(dataset: Any, feature: Any) -> Callable[[int, int], Any]:
     return lambda start, stop: dataset[start:stop, :, feature]
 
 
-def _variable_type(dataset: Any) -> str:
-    h5py = _h5py()
-    if h5py.check_string_dtype(dataset.dtype) is not None:
-        return "string"
-    element = h5py.check_vlen_dtype(dataset.dtype)
-    return "object" if element is None else f"{element.newbyteorder('=').name}[]"
-
-
-def _variable(dataset: Any) -> Callable[[int, int], Any]:
-    h5py = _h5py()
-    if h5py.check_string_dtype(dataset.dtype) is not None:
-        return lambda start, stop: ak.Array(list(dataset.asstr()[start:stop]))
-    element = h5py.check_vlen_dtype(dataset.dtype)
-
-    def read(start: int, stop: int) -> ak.Array:
-        lists = dataset[start:stop]
-        counts = np.fromiter((len(values) for values in lists), np.int64, len(lists))
-        flat = np.concatenate([np.zeros(0, element), *lists])
-        return ak.unflatten(flat, counts)
-
-    return read
-
-
-def _pandas_columns(dataset: Any) -> dict[str, _Column]:
-    """Returns the columns of a compound data set; of a block of pandas', by the names in its attribute."""
+def _members(name: str, dataset: Any) -> dict[str, _Column]:
+    """Returns the members of a data set of records; of a pandas table its columns, by the names in its attributes."""
     columns = {}
+    n_rows, width = dataset.shape[0], dataset.shape[1:]
     for field in dataset.dtype.names:
         dtype, shape = dataset.dtype[field].base, dataset.dtype[field].shape
+        if dtype.kind not in "biuf":
+            continue
         names = _pickled_names(dataset.attrs.get(f"{field}_kind")) if len(shape) == 1 else []
-        if not shape:
-            columns[field] = _Column(len(dataset), _type(dtype, ()), _block(dataset, field))
-        elif len(names) == shape[0]:
+        if names and len(names) == shape[0] and not width:
             read = _block(dataset, field)
-            for position, name in enumerate(names):
-                columns[name] = _Column(len(dataset), _type(dtype, ()), read, position)
+            columns.update(
+                {each: _Column(n_rows, _type(dtype, ()), read, position) for position, each in enumerate(names)}
+            )
+        elif not shape:
+            columns[f"{name}.{field}"] = _Column(n_rows, _type(dtype, width), _block(dataset, field))
     return columns
 
 
@@ -182,6 +165,11 @@ def open_table(file: str, *, tree: str | None, candidates: Iterable[str] = ()) -
         beside = ", ".join(handle.keys())
         name = choose_tree(file, groups, tree=tree, candidates=(*candidates, "", "table"), beside=beside)
         columns = _columns(groups[name])
+        if not columns:
+            raise SourceError(
+                f"asked to read {file}; {name or 'it'} holds no numbers of fixed width. Lists of variable length are not "
+                "read from HDF5: write them padded, or as Parquet."
+            )
         lengths = {column.n_rows for column in columns.values()}
         if len(lengths) > 1:
             said = ", ".join(f"{key}: {column.n_rows}" for key, column in list(columns.items())[:5])

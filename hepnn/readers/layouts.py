@@ -53,7 +53,9 @@ def columns_rows(columns: Columns, schema: Schema) -> Rows:
     rule = compile_expression(schema.padding or "")
     widths = {name: np.asarray(columns[name]) for name in rule.names if name in columns}
     if len(widths) < len(rule.names):
-        raise SchemaError(f"schema {schema.name!r}: the padding needs {', '.join(sorted(rule.names - columns.keys()))}.")
+        raise SchemaError(
+            f"schema {schema.name!r}: the padding needs {', '.join(sorted(rule.names - columns.keys()))}."
+        )
     is_real = ~np.asarray(rule(widths), dtype=bool)
     counts = is_real.sum(axis=1)
     kept: dict[str, Any] = {}
@@ -179,8 +181,7 @@ def _rows_of_events(columns: Columns, schema: Schema, jets: _Event, linked: Call
     collections = {
         name: linked(name)
         for name in schema.collections
-        if name not in schema.optional_collections
-        or schema.collection_branches(name, optional=False) <= columns.keys()
+        if name not in schema.optional_collections or schema.collection_branches(name, optional=False) <= columns.keys()
     }
     return Rows(jet_values(schema, flat, int(jets.counts.sum())), collections, jets.counts)
 
@@ -312,9 +313,7 @@ def _same_counts(counts: Counts, expected: Counts, branch: str, what: str) -> No
         )
 
 
-def _points_somewhere(
-    columns: Columns, schema: Schema, name: str, item: Counts
-) -> npt.NDArray[np.bool_]:
+def _points_somewhere(columns: Columns, schema: Schema, name: str, item: Counts) -> npt.NDArray[np.bool_]:
     """Returns which links point to a record of the pool: not those that are −1 or into nothing."""
     links = schema.link(name)
     is_real: npt.NDArray[np.bool_] = item >= 0
@@ -399,7 +398,11 @@ def _runs(first: Counts, counts: Counts) -> Counts:
 
 
 def _repeat(values: Any, counts: Counts) -> Any:
-    return np.repeat(values, counts) if isinstance(values, np.ndarray) else values[np.repeat(np.arange(len(counts)), counts)]
+    return (
+        np.repeat(values, counts)
+        if isinstance(values, np.ndarray)
+        else values[np.repeat(np.arange(len(counts)), counts)]
+    )
 
 
 def _lists(values: Any, counts: npt.NDArray[Any]) -> ak.Array:

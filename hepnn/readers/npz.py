@@ -53,9 +53,10 @@ def _header(stream: Any) -> _Header:
 def _headers(archive: zipfile.ZipFile) -> dict[str, _Header]:
     found = {}
     for member in archive.namelist():
-        if member.endswith(".npy"):
-            with archive.open(member) as stream:
-                found[member.removesuffix(".npy")] = _header(stream)
+        if not member.endswith(".npy"):
+            raise ValueError(f"{member!r} is no array")
+        with archive.open(member) as stream:
+            found[member.removesuffix(".npy")] = _header(stream)
     return found
 
 

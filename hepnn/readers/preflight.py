@@ -87,7 +87,9 @@ def plan(
                 raise
             skipped.append(SkippedFile(location.file, str(error), 0))
     if made is None:
-        raise SourceError(f"asked to read {source}; every file was skipped. First: {skipped[0].reason if skipped else ''}")
+        raise SourceError(
+            f"asked to read {source}; every file was skipped. First: {skipped[0].reason if skipped else ''}"
+        )
     return made
 
 
@@ -132,9 +134,7 @@ def _with_everything(schema: Schema, table: Table) -> Schema:
     with_pt = {name: fields for name, fields in collections.items() if "pt" in fields}
     added = tuple(name for name in with_pt if name not in schema.collections)
     # the same schema reads a file that lacks what was added
-    return replace(
-        schema, jets=jets, collections=with_pt, optional_collections=(*schema.optional_collections, *added)
-    )
+    return replace(schema, jets=jets, collections=with_pt, optional_collections=(*schema.optional_collections, *added))
 
 
 def _check_like_first(table: Table, made: Plan) -> None:

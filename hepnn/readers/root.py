@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import uproot
+import xxhash
 
 from hepnn.errors import DependencyError, SourceError
 from hepnn.readers import sources
@@ -34,6 +35,8 @@ CHECKSUMS: dict[str, str] = {
     "LZ4": "XXH64 of every compressed basket",
 }
 """What lets uproot notice damage: compression, and the checksum that goes with it. ZSTD in ROOT files has none."""
+_CHECKSUM_BYTES = 8
+"""At the end of an RNTuple envelope: XXH3."""
 _CACHE_BYTES = 256 * 2**20
 """Of decompressed baskets that are kept for the next step. A basket longer than a step is otherwise decompressed
 again for each; one that does not fit is, so that memory stays flat."""
@@ -98,10 +101,26 @@ def open_table(file: str, *, tree: str | None, candidates: Iterable[str] = ()) -
         wanted = choose_tree(file, names, tree=tree, candidates=candidates, beside=beside)
         handle = root[wanted]
         types = {name: str(branch.typename) for name, branch in _branches(handle).items()}
+        if _FORMATS[names[wanted]] == "rntuple":
+            _check_page_lists(file, handle)
         n_entries = int(handle.num_entries)
         if n_entries < 0:
             raise SourceError(f"asked to read {file}; {wanted} has {n_entries} entries: it is damaged. Restore it.")
         return Table(file, wanted, n_entries, types, _FORMATS[names[wanted]])
+
+
+def _check_page_lists(file: str, ntuple: Any) -> None:
+    """Refuses an ntuple whose page lists do not have their checksum, which uproot does not look at.
+
+    They say how many entries there are: https://github.com/root-project/root/blob/master/tree/ntuple/doc/
+    BinaryFormatSpecification.md, section "Envelopes".
+    """
+    for group in ntuple.footer.cluster_group_records:
+        link = group.page_list_link
+        chunk, _ = ntuple.read_locator(link.locator, link.env_uncomp_size)
+        data = np.asarray(chunk.raw_data).tobytes()
+        if xxhash.xxh3_64_intdigest(data[:-_CHECKSUM_BYTES]) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):
+            raise SourceError(f"asked to read {file}; a page list does not have its checksum: it is damaged. Restore it.")
 
 
 def _trees(root: Any) -> dict[str, str]:
@@ -120,7 +139,7 @@ def details(table: Table) -> Details:
         compression = root.file.compression
         name = "none" if compression is None or compression.level == 0 else f"{compression.name} {compression.level}"
         if table.format == "rntuple":
-            checksum = "XXH3 of header and footer; uproot does not look at those of the pages"
+            checksum = "XXH3 of header, footer and page lists; uproot does not look at those of the pages"
         else:
             checksum = CHECKSUMS.get(name.split()[0], "none that is looked at")
         return Details(tables, name, checksum)
@@ -191,5 +210,3 @@ def _end_of_basket(branch: Any, start: int, last: int) -> int:
     ends = np.asarray(offsets)
     at = int(np.searchsorted(ends, last))
     return max(int(ends[at]), last) if at < len(ends) else last
-
-

@@ -120,7 +120,9 @@ def read_fields(table: Mapping[str, Field], columns: Columns, n_rows: int, *, ki
     made = {}
     for name, field in table.items():
         formula = field.formulas[min(kind, len(field.formulas) - 1)]
-        needed = compile_expression(formula).names | (compile_expression(field.missing).names if field.missing else set())
+        needed = compile_expression(formula).names | (
+            compile_expression(field.missing).names if field.missing else set()
+        )
         lacking = sorted(needed - columns.keys())
         if lacking and field.optional:
             continue
@@ -135,7 +137,9 @@ def read_fields(table: Mapping[str, Field], columns: Columns, n_rows: int, *, ki
 def _wide(values: Any) -> Any:
     if not isinstance(values, np.ndarray) or values.dtype.kind == "b":
         return values
-    return values.astype(np.int64 if values.dtype.kind in "iu" and values.dtype != np.uint64 else np.float64, copy=False)
+    return values.astype(
+        np.int64 if values.dtype.kind in "iu" and values.dtype != np.uint64 else np.float64, copy=False
+    )
 
 
 def _value(field: Field, formula: str, columns: Columns, widened: Callable[[str], Any], n_rows: int) -> Any:
@@ -224,7 +228,10 @@ def flat_rows(columns: Columns, schema: Schema) -> Rows:
     collections = {}
     for name in schema.collections:
         needed = schema.collection_branches(name, optional=True)
-        if name in schema.optional_collections and not schema.collection_branches(name, optional=False) <= columns.keys():
+        if (
+            name in schema.optional_collections
+            and not schema.collection_branches(name, optional=False) <= columns.keys()
+        ):
             continue
         own = {branch: lists[branch] for branch in sorted(needed & lists.keys())}
         if not own:

@@ -98,7 +98,7 @@ def guess(types: Mapping[str, str], *, trees: tuple[str, ...] = ()) -> str:
         "[collections.particles]",
         *_guesses(types, depth, of_jets + 1, "part|track|trk|cand|const|pf"),
         "",
-        "# the class whose formula is true, such as  quark = \"flavour <= 3\"",
+        '# the class whose formula is true, such as  quark = "flavour <= 3"',
         "[labels]",
         "",
         "# branches there are:",

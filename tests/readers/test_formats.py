@@ -1,6 +1,7 @@
 """Formats: the same jets, written as TTree, RNTuple, Parquet, HDF5 and npz, read back equal."""
 
 import pickle
+import re
 
 import awkward as ak
 import numpy as np
@@ -67,20 +68,6 @@ def write_parquet(folder, content):
     return path, "auto"
 
 
-def write_hdf5(folder, content):
-    path = folder / "jets.h5"
-    with h5py.File(path, "w") as file:
-        for name, values in content.items():
-            if values.ndim == 1:
-                file[name] = values
-                continue
-            numbers = ak.to_numpy(ak.flatten(values)).dtype
-            file.create_dataset(name, (len(values),), h5py.vlen_dtype(numbers))
-            for row, each in enumerate(values):
-                file[name][row] = ak.to_numpy(each)
-    return path, "auto"
-
-
 def _fixed_width():
     description = load_schema("hepnn").to_dict()
     return Schema.from_dict({**description, "name": "fixed", "layout": "columns", "padding": "part_energy == 0"})
@@ -92,6 +79,29 @@ def write_npz(folder, content):
     return path, _fixed_width()
 
 
+def write_hdf5(folder, content):
+    path = folder / "jets.h5"
+    # the latest version of the format has checksums of what describes the data, too
+    with h5py.File(path, "w", libver="latest") as file:
+        for name, values in content.items():
+            data = values if values.ndim == 1 else padded(values)
+            file.create_dataset(name, data=data, compression="gzip", fletcher32=True, chunks=True, maxshape=(None, *data.shape[1:]))
+    return path, _fixed_width()
+
+
+def write_hdf5_records(folder, content):
+    path = folder / "records.h5"
+    with h5py.File(path, "w") as file:
+        for group, is_list in (("jets", False), ("tracks", True)):
+            members = {k: padded(v) if is_list else v for k, v in content.items() if (v.ndim > 1) == is_list}
+            shape = (len(content["jet_pt"]), *((N_SLOTS,) if is_list else ()))
+            data = np.zeros(shape, [(name, values.dtype) for name, values in members.items()])
+            for name, values in members.items():
+                data[name] = values
+            file[group] = data
+    return path, _renamed(lambda name: f"`{'tracks' if name.startswith('part') else 'jets'}.{name}`")
+
+
 def write_fixed_width_hdf5(folder, content):
     path = folder / "fixed.h5"
     with h5py.File(path, "w") as file:
@@ -101,21 +111,27 @@ def write_fixed_width_hdf5(folder, content):
             else:
                 for slot, column in enumerate(padded(values).T):
                     file[f"{name}_{slot}"] = column
+    return path, _renamed(lambda name: f"`{name}_*`" if name.startswith("part") else name)
+
+
+def _renamed(new):
+    """The schema for fixed widths, with every branch spelled anew."""
+
+    def spelled(value):
+        if isinstance(value, str):
+            return re.sub(r"\b(part|jet|label)_\w+", lambda match: new(match[0]), value)
+        return {key: spelled(each) for key, each in value.items()} if isinstance(value, dict) else value
+
     description = _fixed_width().to_dict()
-    spelled = {
-        name: {**field, "value": field["value"]} for name, field in description["collections"]["particles"].items()
-    }
-    for field in spelled.values():
-        for part in ("part_px", "part_py", "part_pz", "part_energy", "part_pid"):
-            field["value"] = field["value"].replace(part, f"`{part}_*`")
-    description["collections"] = {"particles": spelled}
-    return path, Schema.from_dict({**description, "padding": "`part_energy_*` == 0"})
+    parts = {key: spelled(description[key]) for key in ("jets", "collections", "labels", "padding")}
+    return Schema.from_dict({**description, **parts})
 
 
 WRITERS = {
     "rntuple": write_rntuple,
     "parquet": write_parquet,
     "hdf5": write_hdf5,
+    "hdf5-records": write_hdf5_records,
     "hdf5-columns": write_fixed_width_hdf5,
     "npz": write_npz,
 }
@@ -125,9 +141,13 @@ WRITERS = {
 def test_the_same_jets_in_every_format_read_back_equal(name, tmp_path):
     content = columns(40)
     expected = read_jets(write_ttree(tmp_path, content)[0])
-    assert expected.particles.pt.tolist() == ak.values_astype(
-        np.hypot(ak.values_astype(content["part_px"], float), ak.values_astype(content["part_py"], float)), np.float32
-    ).tolist()
+    assert (
+        expected.particles.pt.tolist()
+        == ak.values_astype(
+            np.hypot(ak.values_astype(content["part_px"], float), ak.values_astype(content["part_py"], float)),
+            np.float32,
+        ).tolist()
+    )
     path, schema = WRITERS[name](tmp_path, content)
     jets = read_jets(path, schema=schema)
     assert str(jets.type) == str(expected.type)
@@ -245,6 +265,13 @@ def test_energyflow_arrays(tmp_path):
     jets = read_jets(tmp_path / "qg.npz")
     assert jets.particles.pid.tolist() == [[211, 22], [], [-13]]
     assert jets.label.tolist() == ["quark", "gluon", "quark"]
+
+
+def test_lists_of_variable_length_in_hdf5_are_refused_with_advice(tmp_path):
+    with h5py.File(tmp_path / "lists.h5", "w") as file:
+        file.create_dataset("part_px", (2,), h5py.vlen_dtype(np.float32))
+    with pytest.raises(SourceError, match="holds no numbers of fixed width. Lists of variable length are not read"):
+        read_jets(tmp_path / "lists.h5")
 
 
 def test_arrays_of_objects_are_refused_without_running_them(tmp_path):
