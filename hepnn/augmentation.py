@@ -66,8 +66,9 @@ def augmenter(
     def augment(inputs: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
         changed = dict(inputs)
         for name in names:
-            for sequence, columns in features.items():
-                changed[sequence] = AUGMENTATIONS[name](changed[sequence], columns, generator)
+            seed = generator.integers(2**63)
+            for sequence, columns in features.items():  # all collections of a jet are changed alike
+                changed[sequence] = AUGMENTATIONS[name](changed[sequence], columns, np.random.default_rng(seed))
         return changed
 
     return augment

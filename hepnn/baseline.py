@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from hepnn import defaults
 from hepnn.errors import TaggerError
 from hepnn.features import JET_FEATURES, Feature, evaluate_features, resolve_features
-from hepnn.jets import check_jets, labels_of
+from hepnn.jets import as_jets, check_jets, labels_of
 
 __all__ = ["OBSERVABLES", "BoostedTrees"]
 
@@ -70,6 +70,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             InputError: no labels.
             FeatureError: an observable cannot be worked out.
         """
+        jets = as_jets(jets)
         labels = labels_of(jets, y)
         trees = HistGradientBoostingClassifier(
             max_iter=self.max_iter,
@@ -98,11 +99,11 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def score(self, jets: ak.Array, y: Any = None, sample_weight: Any = None) -> float:
         """Returns the share of jets whose most probable class is the true one."""
-        return float(np.average(self.predict(jets) == labels_of(jets, y), weights=sample_weight))
+        return float(np.average(self.predict(jets) == labels_of(as_jets(jets), y), weights=sample_weight))
 
     def _columns(self, jets: ak.Array) -> npt.NDArray[np.float32]:
         features = resolve_features(self.observables, JET_FEATURES)
-        return evaluate_features(check_jets(jets), features, collection=None)
+        return evaluate_features(check_jets(as_jets(jets)), features, collection=None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

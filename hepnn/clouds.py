@@ -22,8 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError
-from hepnn.features import JET_FEATURES, PARTICLE_FEATURES, Feature, evaluate_features, resolve_features
+from hepnn.errors import FeatureError, InputError
+from hepnn.features import (
+    JET_FEATURES,
+    PARTICLE_FEATURES,
+    Feature,
+    by_name_or_own,
+    evaluate_features,
+    resolve_features,
+)
 from hepnn.jets import check_jets, collections_of
 
 __all__ = ["Clouds", "Collection", "ParticleCloud", "Sequences"]
@@ -174,14 +181,14 @@ class ParticleCloud:
         return {
             "collections": {
                 name: {
-                    "features": [feature.name for feature in collection.features],
+                    "features": _names(collection.features, PARTICLE_FEATURES),
                     "max_particles": collection.max_particles,
                     "order_by": collection.order_by,
                     "descending": collection.descending,
                 }
                 for name, collection in self.collections.items()
             },
-            "jet_features": [feature.name for feature in self.jet_features],
+            "jet_features": _names(self.jet_features, JET_FEATURES),
         }
 
     @classmethod
@@ -205,9 +212,23 @@ class ParticleCloud:
 
 
 def _by_name(
-    names: Sequence[str], known: dict[str, Feature], custom: Mapping[str, Callable[..., Any]]
+    names: Sequence[str | Mapping[str, str]], known: dict[str, Feature], custom: Mapping[str, Callable[..., Any]]
 ) -> tuple[Feature, ...]:
-    return resolve_features([custom.get(name, name) for name in names], known)
+    wanted: list[Any] = []
+    for name in names:
+        if isinstance(name, str):
+            wanted.append(name)
+        elif name["custom"] in custom:
+            wanted.append(custom[name["custom"]])
+        else:
+            raise FeatureError(f"it has the feature {name['custom']!r}, which is not hepnn's.")
+    return resolve_features(wanted, known)
+
+
+def _names(features: Sequence[Feature], known: dict[str, Feature]) -> list[str | dict[str, str]]:
+    return [
+        feature if isinstance(feature, str) else {"custom": feature.name} for feature in by_name_or_own(features, known)
+    ]
 
 
 def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:

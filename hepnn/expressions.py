@@ -76,7 +76,6 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
 """Every function a formula may call, with its number of arguments."""
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Pow: lambda base, exponent: _power(base, exponent),
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -214,7 +213,7 @@ def _check(node: ast.AST, text: str, names: set[str], *, depth: int) -> None:
             if len(arguments) != FUNCTIONS[name][1]:
                 raise refuse(f"{name} with {len(arguments)} arguments instead of {FUNCTIONS[name][1]}")
             children = list(arguments)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+        case ast.BinOp(left=left, op=op, right=right) if isinstance(op, ast.Pow) or type(op) in _OPERATORS:
             if isinstance(op, ast.Pow) and not _is_small_number(right):
                 raise refuse(f"a power whose exponent is not a number from -{MAX_EXPONENT} to {MAX_EXPONENT}")
             children = [left, right]
@@ -254,6 +253,8 @@ def _evaluate(node: ast.AST, values: Mapping[str, Any]) -> Any:
             return CONSTANTS[name] if name in CONSTANTS else values[name]
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return FUNCTIONS[name][0](*(_evaluate(argument, values) for argument in arguments))
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            return _power(_evaluate(left, values), _evaluate(right, values))
         case ast.BinOp(left=left, op=op, right=right):
             return _OPERATORS[type(op)](_evaluate(left, values), _evaluate(right, values))
         case ast.UnaryOp(op=op, operand=operand):

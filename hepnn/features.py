@@ -17,8 +17,8 @@ parameter) if the feature declares what then stands for it (``missing``); any ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -36,12 +36,15 @@ __all__ = [
     "Columns",
     "Feature",
     "available",
+    "by_name_or_own",
     "custom_feature",
     "evaluate_features",
     "resolve_features",
 ]
 
 Floats = npt.NDArray[np.float32]
+
+_UNLIMITED = float(np.finfo(np.float32).max)
 
 JETCLASS = "Qu, Li, Qian 2022 (arXiv:2202.03772), table 2; scaling of the public JetClass_full.yaml"
 PARTICLENET = "Qu, Gouskos 2020 (arXiv:1902.08570), table 1"
@@ -285,8 +288,27 @@ AUTO_SETS = ("kinematics", "type", "identity", "displacement")
 
 
 def custom_feature(function: Callable[..., Any]) -> Feature:
-    """Returns a feature named like ``function``, to be scaled on the training jets or left as it is."""
-    return Feature(function.__name__, function, "1", f"user function {function.__qualname__}")
+    """Returns a feature named like ``function``, to be scaled on the training jets or left as it is.
+
+    Raises:
+        FeatureError: it has no name of its own.
+    """
+    name = getattr(function, "__name__", "")
+    if not name.isidentifier():
+        raise FeatureError(f"asked for the feature {name or function!r}; give the function a name, with def.")
+    return Feature(name, function, "1", f"user function {name}", lower=-_UNLIMITED, upper=_UNLIMITED)
+
+
+def by_name_or_own(features: Iterable[Feature], known: Mapping[str, Feature]) -> tuple[str | Feature, ...]:
+    """Returns the names of those features that are built in, and the others as they are."""
+
+    def about(feature: Feature) -> tuple[Any, ...]:  # formulas of unpickled features are equal, but not the same
+        return tuple(getattr(feature, part.name) for part in fields(Feature) if part.name != "formula")
+
+    return tuple(
+        feature.name if feature.name in known and about(known[feature.name]) == about(feature) else feature
+        for feature in features
+    )
 
 
 def resolve_features(
@@ -303,15 +325,21 @@ def resolve_features(
         FeatureError: a name is neither a feature nor a set.
     """
     found: dict[str, Feature] = {}
+
+    def add(feature: Feature) -> None:
+        if found.setdefault(feature.name, feature) != feature:
+            raise FeatureError(f"asked for two different features called {feature.name!r}; rename one.")
+
     for name in [names] if isinstance(names, str) else names:
         if isinstance(name, Feature):
-            found[name.name] = name
+            add(name)
         elif callable(name):
-            found[name.__name__] = custom_feature(name)
+            add(custom_feature(name))
         elif name in known:
-            found[name] = known[name]
+            add(known[name])
         elif known is PARTICLE_FEATURES and name in FEATURE_SETS:
-            found.update((member, known[member]) for member in FEATURE_SETS[name])
+            for member in FEATURE_SETS[name]:
+                add(known[member])
         else:
             raise FeatureError(
                 f"asked for the feature {name!r}; closest: {closest(name, [*known, *FEATURE_SETS])}. "

@@ -28,12 +28,22 @@ import vector
 
 from hepnn.errors import InputError
 
-__all__ = ["JET_FIELDS", "PARTICLE_FIELDS", "check_jets", "collections_of", "labels_of"]
+__all__ = ["JET_FIELDS", "PARTICLE_FIELDS", "as_jets", "check_jets", "collections_of", "labels_of"]
 
 vector.register_awkward()
 
 JET_FIELDS = ("pt", "eta", "phi", "energy")
 PARTICLE_FIELDS = ("pt", "eta", "phi", "energy")
+
+
+def as_jets(jets: Any) -> Any:
+    """Returns jets as one array, where scikit-learn has made a list of records of them; anything else unchanged."""
+    if not isinstance(jets, list) or not jets or not all(isinstance(jet, ak.Record) for jet in jets):
+        return jets
+    arrays = {id(jet.layout.array): jet.layout.array for jet in jets}
+    if len(arrays) == 1:
+        return ak.Array(next(iter(arrays.values())))[[jet.layout.at for jet in jets]]
+    return ak.concatenate([ak.Array(jet.layout.array)[jet.layout.at : jet.layout.at + 1] for jet in jets])
 
 
 def check_jets(jets: ak.Array) -> ak.Array:
@@ -59,6 +69,16 @@ def check_jets(jets: ak.Array) -> ak.Array:
     for name in PARTICLE_FIELDS:
         if name not in jets.particles.fields:
             raise InputError(f"asked for the particle field {name!r}; found only {', '.join(jets.particles.fields)}.")
+    for what, records in (("jets", jets), *((name, jets[name]) for name in collections_of(jets))):
+        # ak.is_none looks into records where they are not optional themselves
+        missing = (
+            ak.to_numpy(ak.is_none(records)) if isinstance(records.type.content, ak.types.OptionType) else np.zeros(1)
+        )
+        if missing.any():
+            raise InputError(
+                f"asked for jets, each with its {what}; {int(missing.sum())} of {len(jets)} are missing, first jet "
+                f"{int(missing.argmax())}. Leave them out: jets[~ak.is_none(jets)] where you masked them."
+            )
     return jets
 
 

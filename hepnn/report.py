@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -43,9 +44,9 @@ def evaluation_table(results: Mapping[str, Evaluation]) -> Table:
     return table
 
 
-def print_result(table: Table) -> None:
-    """Prints a table to stdout."""
+def print_result(result: Any) -> None:
+    """Prints a table, or whatever else rich can show, to stdout."""
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_FILE
-    console.print(table)
+    console.print(result)

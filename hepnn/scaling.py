@@ -21,6 +21,10 @@ _CENTRAL_QUANTILES = (0.16, 0.84)
 """The central 68 %: as wide as ±1 standard deviation of a normal distribution, but blind to its tails."""
 
 
+_FITTED_LIMIT = 5.0
+"""Greatest distance from the centre, in half widths: the limit of the ParticleNet configurations."""
+
+
 class Scaling(NamedTuple):
     """Centre, scale and limits, each with one number a feature."""
 
@@ -43,19 +47,22 @@ def fixed_scaling(features: Sequence[Feature]) -> Scaling:
 def fit_scaling(features: Sequence[Feature], values: npt.NDArray[np.float32]) -> Scaling:
     """Returns a scaling that takes each feature's median to 0 and half its central 68 % range to 1.
 
-    A feature with no spread between those quantiles (most values of a flag are 0) keeps its default centre and scale.
+    A feature with no spread between those quantiles (most values of a flag are 0) keeps its default
+    scaling. What stands for a missing value does not count.
 
     Args:
         features: (feature,).
         values: (n, feature), the raw values of the training jets.
     """
-    fixed = fixed_scaling(features)
-    if not len(values):
-        return fixed
-    low, median, high = np.quantile(values, [_CENTRAL_QUANTILES[0], 0.5, _CENTRAL_QUANTILES[1]], axis=0)
-    spread = (high - low) / 2
-    fitted = spread > 0
-    return fixed._replace(
-        center=tuple(np.where(fitted, median, fixed.center).tolist()),
-        scale=tuple(np.where(fitted, 1 / np.where(fitted, spread, 1), fixed.scale).tolist()),
-    )
+    columns = [_fit(feature, values[:, column]) for column, feature in enumerate(features)]
+    return Scaling(*(tuple(part) for part in zip(*columns, strict=True)))
+
+
+def _fit(feature: Feature, values: npt.NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """Centre, scale and limits of one feature, from those particles that have it."""
+    there = values if feature.missing is None else values[values != feature.missing]
+    if len(there):
+        low, median, high = np.quantile(there, [_CENTRAL_QUANTILES[0], 0.5, _CENTRAL_QUANTILES[1]])
+        if high > low:
+            return float(median), float(2 / (high - low)), -_FITTED_LIMIT, _FITTED_LIMIT
+    return feature.center, feature.scale, feature.lower, feature.upper

@@ -27,12 +27,13 @@ import numpy as np
 from hepnn import __version__
 from hepnn.clouds import ParticleCloud
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
+from hepnn.features import JET_FEATURES, PARTICLE_FEATURES, by_name_or_own
 from hepnn.history import Trained
 from hepnn.models import MODELS, TensorSpec
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
 
-__all__ = ["load", "save", "set_weights"]
+__all__ = ["check_target", "load", "save", "set_weights"]
 
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "tagger.json", "weights.npz"
@@ -45,14 +46,7 @@ def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
     Raises:
         OutputError: it exists and ``overwrite`` is not set, or it cannot be written.
     """
-    if folder.exists() and not overwrite:
-        raise OutputError(
-            f"asked to write a tagger to {folder}, which exists. Choose another name, or overwrite it on purpose."
-        )
-    if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).exists() or not any(folder.iterdir()))):
-        raise OutputError(
-            f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name."
-        )
+    check_target(folder, overwrite=overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
@@ -73,6 +67,22 @@ def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
     return folder
 
 
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Refuses a folder that a tagger cannot be written to.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is not set, or holds something else.
+    """
+    if folder.exists() and not overwrite:
+        raise OutputError(
+            f"asked to write a tagger to {folder}, which exists. Choose another name, or overwrite it on purpose."
+        )
+    if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).exists() or not any(folder.iterdir()))):
+        raise OutputError(
+            f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name."
+        )
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -90,7 +100,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
     schema = tagger.read_schema()
     model = tagger.model
     recipe = {
-        name: value
+        name: _plain(value)
         for name, value in tagger.get_params(deep=False).items()
         if name not in ("model", "model_options", "features", "jet_features", "schema")
     }
@@ -101,18 +111,30 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         "classes": tagger.classes_.tolist(),
         "schema": None if schema is None else schema.to_dict(),
         "model": {
-            "name": model if isinstance(model, str) else model.__name__,
+            "name": model if isinstance(model, str) else _name_of(model),
             "options": dict(tagger.model_options or {}),
         },
         "representation": tagger.representation_.to_dict(),
         "inputs": {
-            name: {"shape": list(spec.shape), "scaling": spec.scaling._asdict()}
+            name: {"shape": list(spec.shape), "scaling": spec.scaling._asdict(), "hardest_first": spec.hardest_first}
             for name, spec in tagger.inputs_.items()
         },
         "recipe": recipe,
         "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
         "checksums": {WEIGHTS: _sha256(folder / WEIGHTS)},
     }
+
+
+def _name_of(function: Any) -> str:
+    """The name of a function, or of what a partial function is part of."""
+    return str(getattr(function, "__name__", None) or _name_of(function.func))
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: NumPy scalars as Python's, a mapping as pairs, whose keys need not be text."""
+    if isinstance(value, Mapping):
+        return [[_plain(key), _plain(part)] for key, part in value.items()]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) -> Any:
@@ -126,11 +148,14 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
     try:
         _verify(folder, description["checksums"])
         tagger = cls(**description["recipe"])
+        if isinstance(tagger.class_weight, list):
+            tagger.class_weight = dict(tagger.class_weight)
         name = description["model"]["name"]
-        if name in custom:
-            tagger.model = custom[name]
-        elif name in MODELS:
+        own = custom.get(name) or custom.get(name.rpartition(":")[2])
+        if name in MODELS:
             tagger.model = name
+        elif own is not None:
+            tagger.model = own
         else:
             raise TaggerError(
                 f"the tagger in {folder} has the model {name!r}, which is not hepnn's. Hand over its function: "
@@ -147,14 +172,16 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             ) from error
         tagger.features = {
-            name: tuple(custom.get(feature.name, feature.name) for feature in part.features)
+            name: by_name_or_own(part.features, PARTICLE_FEATURES)
             for name, part in tagger.representation_.collections.items()
         }
-        tagger.jet_features = tuple(
-            custom.get(feature.name, feature.name) for feature in tagger.representation_.jet_features
-        )
+        tagger.jet_features = by_name_or_own(tagger.representation_.jet_features, JET_FEATURES)
         tagger.inputs_ = {
-            name: TensorSpec(tuple(spec["shape"]), Scaling(**{k: tuple(v) for k, v in spec["scaling"].items()}))
+            name: TensorSpec(
+                tuple(spec["shape"]),
+                Scaling(**{k: tuple(v) for k, v in spec["scaling"].items()}),
+                spec["hardest_first"],
+            )
             for name, spec in description["inputs"].items()
         }
         tagger.classes_ = np.array(description["classes"])

@@ -12,6 +12,7 @@ After `fit` or `load`, what was learned is in plain attributes (``classes_``, ``
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +29,7 @@ from hepnn.augmentation import augmenter
 from hepnn.clouds import Clouds, Collection, ParticleCloud
 from hepnn.errors import InputError, TaggerError
 from hepnn.features import JET_FEATURES, Feature, available, resolve_features
-from hepnn.jets import check_jets, labels_of
+from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.models import TensorSpec, build_model
 from hepnn.models.inputs import JET
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
@@ -125,7 +126,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         y: Any = None,
         sample_weight: Any = None,
         *,
-        validation: ak.Array | None = None,
+        validation: Any = None,
         checkpoint: str | Path | None = None,
         callbacks: Sequence[Any] = (),
     ) -> Self:
@@ -135,17 +136,21 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             jets: (jet,) records that keep the contract of `hepnn.jets`.
             y: (jet,) classes, names or numbers; ``jets.label`` if None.
             sample_weight: (jet,) weights, none of them negative, or None.
-            validation: jets with labels that choose the best epoch; if None, ``validation_fraction`` of ``jets``.
+            validation: jets that choose the best epoch, or a tuple of jets, classes and weights as for training; if
+                None, ``validation_fraction`` of ``jets``.
             checkpoint: file that keeps the state after each epoch; if it is there, training goes on from it.
             callbacks: Keras callbacks.
 
         Raises:
-            InputError: no labels, fewer than two classes, or weights that cannot be used.
+            InputError: a setting makes no sense, no labels, fewer than two classes, a class without weight among the
+                validation jets, or weights that cannot be used.
+            TaggerError: the checkpoint is of another training.
             FeatureError: a feature cannot be worked out.
         """
         from hepnn import training
 
-        check_jets(jets)
+        self._check_settings()
+        jets = check_jets(as_jets(jets))
         labels = labels_of(jets, y)
         weights = _weights(sample_weight, len(jets))
         self.classes_, targets = np.unique(labels, return_inverse=True)
@@ -169,11 +174,16 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             clouds, targets = clouds[kept], targets[kept]
             weights = None if weights is None else weights[kept]
         else:
-            validating = (
-                self.representation_.tensors(validation),
-                self._indices(labels_of(validation, None)),
-                None,
+            jets_v, y_v, weights_v = (
+                (*validation, None, None)[:3] if isinstance(validation, tuple) else (validation, None, None)
             )
+            jets_v = check_jets(as_jets(jets_v))
+            validating = (
+                self.representation_.tensors(jets_v),
+                self._indices(labels_of(jets_v, y_v)),
+                _weights(weights_v, len(jets_v)),
+            )
+        self._check_validation(*validating[1:])
         self.inputs_ = self._inputs(clouds)
         self.n_truncated_ = {name: part.n_truncated for name, part in clouds.collections.items()}
         batches = training.BucketedBatches(
@@ -197,6 +207,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 weight_decay=self.weight_decay,
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
+                fingerprint=self._fingerprint(targets),
                 callbacks=callbacks,
             )
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
@@ -218,6 +229,42 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             resolve_features(self.jet_features, JET_FEATURES),
         )
 
+    def _check_settings(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("n_buckets", 1), ("patience", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < least:
+                raise InputError(f"asked for {name}={value!r}; it takes a whole number from {least} on.")
+        for name in ("validation_fraction", "warmup"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise InputError(f"asked for {name}={value!r}; it takes a share from 0 to below 1.")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise InputError(
+                f"asked for learning_rate={self.learning_rate!r} and weight_decay={self.weight_decay!r}; the first has to be "
+                "positive, the second not negative."
+            )
+        if isinstance(self.class_weight, Mapping) and not all(weight > 0 for weight in self.class_weight.values()):
+            raise InputError(f"asked for class_weight={dict(self.class_weight)}; every weight has to be positive.")
+
+    def _check_validation(self, targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None) -> None:
+        found = np.bincount(targets, weights=weights, minlength=len(self.classes_))
+        if not (found > 0).all():
+            raise InputError(
+                f"asked to choose the best epoch with {len(targets)} validation jets; the class "
+                f"{self.classes_[int(np.argmin(found))]!r} has none, or no weight, among them. Give jets of every class."
+            )
+
+    def _fingerprint(self, targets: npt.NDArray[np.int64]) -> dict[str, str]:
+        """What has to be the same for a training to go on from its checkpoint."""
+        parts = {
+            name: repr(value) for name, value in self.get_params(deep=False).items() if name not in ("model", "schema")
+        }
+        parts["features"] = repr(self._feature_names())
+        parts["classes"] = repr(self.classes_.tolist())
+        parts["scaling of the inputs"] = repr(self.inputs_)
+        parts["jets"] = f"{len(targets)}, labels {hashlib.sha256(targets.tobytes()).hexdigest()[:12]}"
+        return parts
+
     def _feature_names(self) -> dict[str, list[str]]:
         return {
             name: [feature.name for feature in collection.features]
@@ -235,7 +282,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         for name, collection in self.representation_.collections.items():
             n_features = len(collection.features)
             values = clouds.collections[name].values
-            inputs[name] = TensorSpec((None, n_features), scaling(collection.features, values))
+            hardest_first = collection.order_by == "pt" and collection.descending
+            inputs[name] = TensorSpec((None, n_features), scaling(collection.features, values), hardest_first)
         if clouds.jet is not None:
             features = self.representation_.jet_features
             inputs[JET] = TensorSpec((len(features),), scaling(features, clouds.jet))
@@ -296,7 +344,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         from hepnn import training
 
         model = self.model_
-        check_jets(jets)
+        jets = check_jets(as_jets(jets))
         scores = np.empty((len(jets), len(self.classes_)), np.float32)
         for start in range(0, len(jets), _CHUNK):
             chunk = jets[start : start + _CHUNK]
@@ -316,6 +364,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             y: (jet,) classes; ``jets.label`` if None.
             sample_weight: (jet,) weights, or None.
         """
+        jets = as_jets(jets)
         return float(np.average(self.predict(jets) == labels_of(jets, y), weights=sample_weight))
 
     def __call__(self, jets: ak.Array) -> ak.Array:
@@ -344,7 +393,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return storage.save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any]] = ()) -> Tagger:
+    def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any] | Feature] = ()) -> Tagger:
         """Returns the tagger kept in ``folder``.
 
         The network is built again by hepnn's own code; nothing in the folder is run.
@@ -356,7 +405,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Raises:
             TaggerError: no tagger there, a damaged or changed file, or a custom function that was not given.
         """
-        return storage.load(cls, Path(folder), custom={function.__name__: function for function in custom})
+        own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
+        return storage.load(cls, Path(folder), custom=own)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -377,11 +427,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 def _weights(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | None:
     if sample_weight is None:
         return None
+    if isinstance(sample_weight, ak.Array):
+        sample_weight = ak.to_numpy(ak.fill_none(sample_weight, np.nan))
     weights = np.asarray(sample_weight, np.float64)
     if weights.shape != (n_jets,):
         raise InputError(f"asked for one weight for each of {n_jets} jets; found the shape {weights.shape}.")
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        bad = int((~(weights >= 0)).argmax())
+        bad = int((~(np.isfinite(weights) & (weights >= 0))).argmax())
         raise InputError(
             f"asked for weights that are finite, not negative, not all 0; jet {bad} has {weights[bad]}. With negative "
             "weights the loss has no lower bound: train with their absolute value or without those jets, and use the "

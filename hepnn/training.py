@@ -188,6 +188,7 @@ def fit_model(
     weight_decay: float,
     patience: int,
     checkpoint: Path | None = None,
+    fingerprint: Mapping[str, str] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Trained:
     """Trains ``model`` in place and leaves it with the weights of its best epoch.
@@ -206,10 +207,11 @@ def fit_model(
         weight_decay: of AdamW.
         patience: stop after so many epochs without a better ``val_auc``.
         checkpoint: file to save the state in after each epoch, and to go on from if it is there.
+        fingerprint: what has to be the same to go on from a checkpoint, by name.
         callbacks: more Keras callbacks; they see the validation in their logs.
 
     Raises:
-        TaggerError: the loss became NaN, or the checkpoint is of another model.
+        TaggerError: the loss became NaN, or the checkpoint is of another training.
     """
     steps = epochs * len(batches)
     rising = max(round(warmup * steps), 1)
@@ -224,7 +226,9 @@ def fit_model(
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,  # XLA compiles each length for longer than it saves (measured on CPU)
     )
-    keeper = _BestWeights(batches, validation, patience=patience, checkpoint=checkpoint)
+    keeper = _BestWeights(
+        batches, validation, patience=patience, checkpoint=checkpoint, fingerprint=dict(fingerprint or {})
+    )
     keeper.set_model(model)
     first = keeper.restore()
     start = time.perf_counter()
@@ -267,10 +271,11 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         *,
         patience: int,
         checkpoint: Path | None,
+        fingerprint: dict[str, str],
     ) -> None:
         super().__init__()
         self.batches, self.validation = batches, validation
-        self.patience, self.checkpoint = patience, checkpoint
+        self.patience, self.checkpoint, self.fingerprint = patience, checkpoint, fingerprint
         self.history: dict[str, list[float]] = {}
         self.best_epoch, self.best_value = -1, -math.inf
         self.best: list[Any] = []
@@ -324,7 +329,12 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _save(self, path: Path) -> None:
-        about = {"history": self.history, "best_epoch": self.best_epoch, "best_value": self.best_value}
+        about = {
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "best_value": self.best_value,
+        }
         groups = {
             "state": [keras.ops.convert_to_numpy(variable) for variable in self._state()],
             "best": self.best,
@@ -346,6 +356,13 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
                 group: [saved[f"{group}_{i}"] for i in range(sum(key.startswith(f"{group}_") for key in saved))]
                 for group in ("state", "best")
             }
+        for name in sorted(about["fingerprint"].keys() | self.fingerprint.keys()):
+            was, now = about["fingerprint"].get(name), self.fingerprint.get(name)
+            if was != now:
+                raise TaggerError(
+                    f"asked to go on from {self.checkpoint}; that training had {name} = {str(was)[:200]}, this one has "
+                    f"{str(now)[:200]}. Use what it was started with, or remove the file to start afresh."
+                )
         state = self._state()
         if [v.shape for v in state] != [a.shape for a in groups["state"]]:
             raise TaggerError(

@@ -33,7 +33,7 @@ ORDER = [
     "tagger baseline",
     "roc",
     "evaluation",
-    "plots report",
+    "plots report inspection",
     "tagging",
     "progress",
     "demo",

@@ -70,3 +70,9 @@ def test_scores_are_never_augmented(trained, jets):
 def test_an_unknown_augmentation_is_refused(jets):
     with pytest.raises(InputError, match="asked for the augmentation 'blur'; known: rotate"):
         Tagger(augment=("blur",), epochs=1).fit(jets)
+
+
+def test_all_collections_of_a_jet_turn_together():
+    augment = augmenter(["rotate"], {"particles": FEATURES, "tracks": FEATURES})
+    turned = augment({"particles": VALUES, "tracks": VALUES}, np.random.default_rng(0))
+    np.testing.assert_array_equal(turned["particles"], turned["tracks"])

@@ -57,7 +57,7 @@ def test_train_writes_a_tagger_and_says_what_it_is(run, files, tmp_path):
     assert tagger.model_options == {"units": [6], "encoder": [6], "head_units": [6]}
     assert tagger.read_schema().name == "hepnn"
     assert (tmp_path / "logs" / "epochs.csv").exists()
-    assert not list(tmp_path.glob("*.checkpoint*"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_train_as_json_is_for_machines(run, files, tmp_path):
@@ -135,7 +135,7 @@ def test_nothing_is_overwritten_without_force(run, files, folder, tmp_path):
     assert run("tag", files[0], "--tagger", folder, "-o", output, "--force")[0] == 0
     code, _, err = run("train", *files, "-o", folder, *QUICK)
     assert code == 7
-    assert "add --force" in err
+    assert "overwrite it on purpose" in err
     picture = tmp_path / "roc.png"
     picture.write_text("precious")
     assert run("evaluate", files[0], "--tagger", folder, "-o", picture)[0] == 7
@@ -228,3 +228,40 @@ def test_observers_and_nested_scores_can_be_written_from_python(tmp_path):
     with uproot.open(path) as file:
         assert file["hepnn"]["Jet_quark"].array().tolist() == [[0.9, 0.2], [], [0.4]]
         assert file["hepnn"]["run"].array().tolist() == [1, 2, 3]
+
+
+def test_an_interrupted_training_is_kept_and_goes_on_with_resume_only(run, files, tmp_path, monkeypatch):
+    from hepnn.training import _BestWeights
+
+    output, options = tmp_path / "tagger", ["--features", "log_pt", *QUICK[2:], "--epochs", "2"]
+    whole = _BestWeights.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        whole(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_BestWeights, "on_epoch_end", interrupted)
+    code, _, err = run("train", files[0], "-o", output, *options)
+    assert code == 130
+    assert "go on with --resume" in err
+    monkeypatch.setattr(_BestWeights, "on_epoch_end", whole)
+    code, _, err = run("train", files[0], "-o", output, *options)
+    assert code == 7
+    assert "was interrupted" in err
+    code, _, err = run("train", files[0], "-o", output, *options, "--resume", "--learning-rate", "0.5")
+    assert code == 6
+    assert "learning_rate = 0.002, this one has 0.5" in err
+    code, _, err = run("train", files[0], "-o", output, *options, "--resume")
+    assert code == 0
+    assert "epoch 2/2" in err
+    assert "epoch 1/2" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["tagger"]
+
+
+def test_a_target_that_cannot_be_written_is_refused_before_training(run, files, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    code, _, err = run("train", files[0], "-o", tmp_path / "thesis", *QUICK, "--force")
+    assert code == 7
+    assert "epoch" not in err
+    assert run("train", files[0], "-o", tmp_path / "new" / "tagger", *QUICK)[0] == 0

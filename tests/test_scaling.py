@@ -42,3 +42,13 @@ def test_outliers_do_not_move_a_fitted_scaling(n_outliers):
     spoiled[:n_outliers] = 1e9
     before, after = fit_scaling(FEATURES, values), fit_scaling(FEATURES, spoiled)
     np.testing.assert_allclose(after.scale, before.scale, rtol=0.05)
+
+
+def test_fitted_limits_lie_around_the_fitted_centre_and_missing_values_do_not_count():
+    (feature,) = resolve_features(["d0_error"])
+    values = np.random.default_rng(0).normal(0.3, 0.05, (1000, 1)).astype(np.float32)
+    values[::2] = feature.missing
+    scaling = fit_scaling([feature], values)
+    assert scaling.center[0] == pytest.approx(0.3, abs=0.01)
+    assert (scaling.lower[0], scaling.upper[0]) == (-5, 5)
+    assert np.ptp(scaling(values[1::2])) > 4

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from hepnn import BoostedTrees, Tagger
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
+from hepnn.features import Feature
 from tests.conftest import make_jets
 
 SMALL = {"encoder": (8,), "units": (8,), "head_units": (8,)}
@@ -118,7 +120,7 @@ def test_functions_of_ones_own_have_to_be_handed_over_again(jets, others, tmp_pa
     folder = tagger.save(tmp_path / "tagger")
     with pytest.raises(TaggerError, match=r"has the model 'tiny', which is not hepnn's. Hand over its function"):
         Tagger.load(folder)
-    with pytest.raises(TaggerError, match=r"asked for the feature 'halve_pt'.*hand it over"):
+    with pytest.raises(TaggerError, match=r"the feature 'halve_pt', which is not hepnn's.*hand it over"):
         Tagger.load(folder, custom=[tiny])
     loaded = Tagger.load(folder, custom=[tiny, halve_pt])
     np.testing.assert_array_equal(loaded.predict_proba(others), tagger.predict_proba(others))
@@ -287,3 +289,98 @@ def test_boosted_trees_have_the_same_interface(jets, others):
     assert clone(trees).get_params() == trees.get_params()
     with pytest.raises(TaggerError, match="not grown yet"):
         BoostedTrees().predict(others)
+
+
+def test_a_feature_of_ones_own_is_never_taken_for_a_built_in_one_of_its_name(jets, tmp_path):
+    def mass(particles, jet):
+        return particles.pt
+
+    own = Feature("log_pt", lambda particles, jet: particles.pt, "GeV", "this test")
+    tagger = Tagger(features=[mass, own], **QUICK).fit(jets)
+    folder = tagger.save(tmp_path / "tagger")
+    with pytest.raises(TaggerError, match="it has the feature 'mass', which is not hepnn's"):
+        Tagger.load(folder)
+    loaded = Tagger.load(folder, custom=[mass, own])
+    np.testing.assert_array_equal(loaded.predict_proba(jets), tagger.predict_proba(jets))
+
+
+def test_features_of_one_name_or_without_a_name_are_refused(jets):
+    def log_pt(particles, jet):
+        return particles.pt
+
+    with pytest.raises(FeatureError, match="two different features called 'log_pt'"):
+        Tagger(features=["log_pt", log_pt], **QUICK).fit(jets)
+    with pytest.raises(FeatureError, match="asked for the feature '<lambda>'; give the function a name"):
+        Tagger(features=[lambda particles, jet: particles.pt], **QUICK).fit(jets)
+
+
+def test_a_model_named_by_module_and_function_can_be_loaded(jets, tmp_path):
+    tagger = Tagger("tests.test_tagger:tiny", epochs=1).fit(jets)
+    loaded = Tagger.load(tagger.save(tmp_path / "tagger"), custom=[tiny])
+    np.testing.assert_array_equal(loaded.predict_proba(jets), tagger.predict_proba(jets))
+
+
+def test_cross_validation_and_grid_search_take_jets(jets):
+    y = jets.label.to_numpy()
+    scores = cross_val_score(Tagger(**QUICK), jets, y, cv=2)
+    assert scores.shape == (2,)
+    assert (scores > 0.3).all()
+    search = GridSearchCV(BoostedTrees(), {"max_iter": [5, 10]}, cv=2).fit(jets, y)
+    assert search.best_score_ > 0.7
+
+
+def test_masked_jets_are_refused(trained, others):
+    with pytest.raises(InputError, match=r"each with its jets; \d+ of 500 are missing, first jet \d+"):
+        trained(ak.mask(others, others.pt > 510))
+    hidden = ak.with_field(others, ak.mask(others.particles, others.pt > 510), "particles")
+    with pytest.raises(InputError, match=r"each with its particles; \d+ of 500 are missing"):
+        trained(hidden)
+
+
+def test_the_hardest_reach_the_recurrent_layer_in_any_order(jets):
+    options = {**SMALL, "max_steps": 3, "skip": ()}
+    for descending in (True, False):
+        tagger = Tagger(model_options=options, features=["log_pt"], descending=descending, epochs=1).fit(jets)
+        hardest = ak.local_index(jets.particles.pt) == 0
+        harder = ak.with_field(jets.particles, ak.where(hardest, 3 * jets.particles.pt, jets.particles.pt), "pt")
+        changed = ak.with_field(jets, harder, "particles")
+        assert np.abs(tagger.predict_proba(changed) - tagger.predict_proba(jets)).max() > 1e-5
+
+
+def test_class_weights_survive_saving_whatever_the_classes_are(jets, tmp_path):
+    y = (jets.label.to_numpy() == "quark").astype(int)
+    tagger = Tagger(class_weight={0: 1.0, 1: 5.0}, **{**QUICK, "epochs": np.int64(1)}).fit(jets, y)
+    assert Tagger.load(tagger.save(tmp_path / "tagger")).class_weight == {0: 1.0, 1: 5.0}
+
+
+def test_validation_jets_can_come_with_classes_and_weights(jets, others):
+    y, y_others = ((j.label.to_numpy() == "quark").astype(int) for j in (jets, others))
+    tagger = Tagger(**QUICK).fit(jets, y, validation=(others, y_others, np.ones(500)))
+    expected = roc_auc_score(y_others, tagger.predict_proba(others)[:, 1])
+    assert tagger.training_.history["val_auc"][-1] == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(InputError, match=r"the class np.int64\(0\) has none, or no weight|the class 0 has none"):
+        Tagger(**QUICK).fit(jets, y, validation=(others, y_others, y_others))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "asked for epochs=0; it takes a whole number from 1 on"),
+        ({"batch_size": -1}, "asked for batch_size=-1"),
+        ({"n_buckets": 0}, "asked for n_buckets=0"),
+        ({"seed": -1}, "asked for seed=-1; it takes a whole number from 0 on"),
+        ({"validation_fraction": 1.0}, "asked for validation_fraction=1.0; it takes a share"),
+        ({"learning_rate": -1.0}, "asked for learning_rate=-1.0"),
+        ({"class_weight": {"gluon": -1.0, "quark": 1.0}}, "every weight has to be positive"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(jets, settings, message):
+    with pytest.raises(InputError, match=message):
+        Tagger(**{**QUICK, **settings}).fit(jets)
+
+
+def test_an_infinite_weight_is_located(jets):
+    weights = np.ones(600)
+    weights[7] = np.inf
+    with pytest.raises(InputError, match="jet 7 has inf"):
+        Tagger(**QUICK).fit(jets, sample_weight=weights)

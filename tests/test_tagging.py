@@ -18,7 +18,7 @@ SMALL = {"encoder": (6,), "units": (6,), "head_units": (6,)}
 def events(n_events, *, seed):
     """The branches of CMS PFNano that its schema needs; some events have no jet, some jets no candidate."""
     rng = np.random.default_rng(seed)
-    n_jets, n_pool, n_vertices = (rng.integers(0, high, n_events) for high in (5, 30, 3))
+    n_jets, n_pool, _n_vertices = (rng.integers(0, high, n_events) for high in (5, 30, 3))
     n_links = np.where((n_jets > 0) & (n_pool > 0), rng.integers(0, 40, n_events), 0)
 
     def made(counts, low, high):
@@ -140,5 +140,5 @@ def test_judging_takes_labels_scores_and_columns_of_the_selected_jets(files, tag
     np.testing.assert_allclose(scored.columns["pt"], jets.pt)
     with pytest.raises(InputError, match="asked for the column 'mc' of the jets"):
         score(files, tagger, columns=["mc"])
-    with pytest.raises(InputError, match="asked to judge a tagger on the jets .* found none"):
+    with pytest.raises(InputError, match=r"asked to judge a tagger on the jets .* found none"):
         score(files, tagger, select="pt > 1000")

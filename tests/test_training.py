@@ -134,7 +134,7 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(jets, 
 def test_a_checkpoint_of_another_model_is_refused(jets, tmp_path):
     checkpoint = tmp_path / "state.npz"
     Tagger(epochs=1, **SETTINGS).fit(jets, checkpoint=checkpoint)
-    with pytest.raises(TaggerError, match=r"asked to go on from .*state.npz; found the state of a model with other"):
+    with pytest.raises(TaggerError, match=r"asked to go on from .*state.npz; that training had"):
         Tagger("lstm", epochs=2, **SETTINGS).fit(jets, checkpoint=checkpoint)
 
 

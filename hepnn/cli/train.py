@@ -123,14 +123,16 @@ def train(  # one argument an option
 
     from hepnn.progress import console, epoch_lines, load_tensorflow
     from hepnn.readers import read_jets, schema_of
+    from hepnn.storage import check_target
     from hepnn.tagger import Tagger
 
     folder = Path(output)
-    if folder.exists() and not force:
-        raise OutputError(f"asked to write a tagger to {output}, which exists. Choose another name, or add --force.")
-    checkpoint = folder.with_name(f"{folder.name}.checkpoint.npz")
-    if checkpoint.exists() and not resume:
-        checkpoint.unlink()
+    check_target(folder, overwrite=force)
+    checkpoint = folder.with_name(f".{folder.name}.checkpoint")
+    if checkpoint.exists() and not (resume or force):
+        raise OutputError(
+            f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it: --force."
+        )
     used = schema_of(list(files), schema=schema or "auto", tree=tree, bad_files=bad_files)
     skipped: list[Any] = []
     reading: dict[str, Any] = {
@@ -161,16 +163,26 @@ def train(  # one argument an option
         seed=seed,
         schema=used,
     )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
     load_tensorflow()
     from hepnn.training import log_callbacks
 
-    tagger.fit(
-        jets,
-        sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
-        validation=held_out,
-        checkpoint=checkpoint,
-        callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
-    )
+    try:
+        tagger.fit(
+            jets,
+            sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
+            validation=held_out,
+            checkpoint=checkpoint,
+            callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
+        )
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            console.print(
+                f"the state after the last whole epoch is in {checkpoint}; go on with --resume", highlight=False
+            )
+        raise
     tagger.save(folder, overwrite=force)
     checkpoint.unlink(missing_ok=True)
     trained = tagger.training_

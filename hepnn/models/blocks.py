@@ -49,7 +49,7 @@ def read_out(values: Any, mask: Any, *, how: Sequence[str], name: str, both_ways
         InputError: unknown read-out.
     """
     outputs = []
-    for kind in how:
+    for kind in [how] if isinstance(how, str) else how:
         if kind not in READOUTS:
             raise InputError(f"asked for the read-out {kind!r}; known: {', '.join(READOUTS)}.")
         if kind == "attention":

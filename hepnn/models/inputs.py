@@ -19,10 +19,12 @@ class TensorSpec(NamedTuple):
     Attributes:
         shape: without the jet axis; (None, feature) for a sequence of any length.
         scaling: of the last axis.
+        hardest_first: whether a sequence begins with the particles of highest pt.
     """
 
     shape: tuple[int | None, ...]
     scaling: Scaling
+    hardest_first: bool = True
 
 
 class Inputs(NamedTuple):

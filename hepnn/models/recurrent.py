@@ -48,8 +48,8 @@ def recurrent(
         cell: "gru" or "lstm".
         encoder: widths of the 1×1 convolutions; by collection if a mapping.
         units: widths of the recurrent layers; by collection if a mapping.
-        max_steps: the recurrent layers read only so many particles, the first, which costs most of the time; by
-            collection if a mapping.
+        max_steps: the recurrent layers, which take most of the time, read only so many particles, the first, where these
+            are the hardest, and all in any other order; by collection if a mapping.
         bidirectional: read the sequence both ways; doubles the width.
         readout: what is taken from the recurrent layer's sequence: "last" (its last state), "mean", "max", "sum",
             "attention".
@@ -71,7 +71,7 @@ def recurrent(
     parts: list[Any] = []
     for name, (values, mask) in sequences.items():
         encoded = encode(values, widths=per_collection(encoder, name), activation=activation, name=name)
-        n_steps = per_collection(max_steps, name)
+        n_steps = per_collection(max_steps, name) if inputs[name].hardest_first else None
         states, steps = encoded[:, :n_steps], KeepFirstSlot(name=f"{name}_steps")(mask[:, :n_steps])
         for depth, width in enumerate(per_collection(units, name)):
             layer = _CELLS[cell](width, return_sequences=True, name=f"{name}_{cell}_{depth}")

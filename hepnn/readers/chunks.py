@@ -59,7 +59,7 @@ def chunks_of(
 
     Raises:
         SourceError: a file turns out to be damaged.
-        SchemaError: the columns do not fit the schema; a note says where.
+        SchemaError: the columns do not fit the schema; the message says where.
     """
     left = max_jets
     for table in made.tables:
@@ -87,14 +87,13 @@ def _chunks_of_table(
         try:
             chunk = _chunk(table, made.schema, start, stop, columns, select)
         except SchemaError as error:
-            error.add_note(f"In {table.place}, entries {start} to {stop}.")
-            raise
+            raise SchemaError(f"in {table.place}, entries {start} to {stop}: {error}") from error
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             # damage can also show as columns that do not belong together
             raise SourceError(
                 f"asked to read {table.place}, entries {start} to {stop}; its columns do not fit together "
-                f"({type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}). It is damaged, or "
-                f"the schema {made.schema.name!r} is not right for it."
+                f"({type(error).__name__}: {str(error)[:200]}). It is damaged, or the schema {made.schema.name!r} is "
+                "not right for it."
             ) from error
         if left is not None:
             chunk = _cut(chunk, left)
@@ -141,10 +140,7 @@ def _cut(chunk: JetChunk, left: int) -> JetChunk:
     counts = np.ones(n_all, np.int64) if chunk.counts is None else chunk.counts
     ends = np.cumsum(counts)
     taken = np.arange(1, n_all + 1) if chunk.selected is None else np.cumsum(chunk.selected)
-    if left == 0:
-        n_entries = 0
-    else:
-        n_entries = int(np.searchsorted(ends, int(np.searchsorted(taken, left)) + 1)) + 1
+    n_entries = 0 if left == 0 else int(np.searchsorted(ends, int(np.searchsorted(taken, left)) + 1)) + 1
     n_kept = int(ends[n_entries - 1]) if n_entries else 0
     n_jets = n_kept if chunk.selected is None else int(chunk.selected[:n_kept].sum())
     return chunk._replace(

@@ -6,7 +6,8 @@ Each data set is a column: (jet,) or (jet, slot). One of three axes, (jet, slot,
 of pandas' pickle without running it.
 
 Lists of variable length are not read: HDF5 keeps them in a heap without checksums, in which a damaged file makes its
-library search for ever. Links to other files are not followed.
+library search for ever. Links to other files are not followed. Damaged data are noticed if they were written with
+compression or ``fletcher32``; a file whose structure is damaged can crash HDF5's library, and Python with it.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _opened(file: str) -> Iterator[Any]:
                 yield handle
         except (SourceError, DependencyError, GeneratorExit):
             raise
-        except Exception as error:  # noqa: BLE001  # a damaged file can raise anything in the parser
+        except Exception as error:  # a damaged file can raise anything in the parser
             raise damaged(file, error) from error
 
 
@@ -141,7 +142,7 @@ def _pickled_names(pickled: Any) -> list[str]:
         return []
     texts, kept = [], []
     for code, argument, _ in pickletools.genops(data):
-        if isinstance(argument, str) and "UNICODE" in code.name or "STRING" in code.name:
+        if isinstance(argument, str) and ("UNICODE" in code.name or "STRING" in code.name):
             texts.append(str(argument))
         elif "GET" in code.name and texts:
             kept.append(code.name)
@@ -167,8 +168,8 @@ def open_table(file: str, *, tree: str | None, candidates: Iterable[str] = ()) -
         columns = _columns(groups[name])
         if not columns:
             raise SourceError(
-                f"asked to read {file}; {name or 'it'} holds no numbers of fixed width. Lists of variable length are not "
-                "read from HDF5: write them padded, or as Parquet."
+                f"asked to read {file}; {name or 'it'} holds no numbers of fixed width. Lists of variable length are "
+                "not read from HDF5: write them padded, or as Parquet."
             )
         lengths = {column.n_rows for column in columns.values()}
         if len(lengths) > 1:
@@ -204,7 +205,7 @@ def read_steps(
                 try:
                     values = [_read(columns[member], start, last, blocks) for member in members]
                     made[name] = values[0] if members == [name] else np.stack(values, axis=1)
-                except Exception as error:  # noqa: BLE001  # a damaged chunk can raise anything in the parser
+                except Exception as error:  # a damaged chunk can raise anything in the parser
                     raise damaged(table.file, error, f"data set {name!r}, entries {start} to {last},") from error
             yield start, last, made
 

@@ -117,8 +117,8 @@ def ranges_rows(columns: Columns, schema: Schema) -> Rows:
         if wrong.any():
             at = int(np.argmax(wrong))
             raise SchemaError(
-                f"schema {schema.name!r}: the {name} of a jet in entry {event[at]} go from {begin[at]} to {end[at]}, of "
-                f"{n_links[event[at]]} there are. The file is damaged, or the schema mixes collections."
+                f"schema {schema.name!r}: the {name} of a jet in entry {event[at]} go from {begin[at]} to {end[at]}, "
+                f"of {n_links[event[at]]} there are. The file is damaged, or the schema mixes collections."
             )
         first = np.cumsum(n_links) - n_links
         rows = _runs(first[event] + begin, counts)
@@ -217,8 +217,8 @@ def _jet_columns(columns: Columns, jets: _Event, names: frozenset[str]) -> dict[
         if not np.array_equal(counts, jets.counts):
             row = int(np.argmax(counts != jets.counts))
             raise SchemaError(
-                f"entry {row} has {jets.counts[row]} jets and {counts[row]} values of {name!r}. The file is damaged, or "
-                "the schema mixes collections."
+                f"entry {row} has {jets.counts[row]} jets and {counts[row]} values of {name!r}. The file is "
+                "damaged, or the schema mixes collections."
             )
     return flat
 
@@ -308,8 +308,8 @@ def _same_counts(counts: Counts, expected: Counts, branch: str, what: str) -> No
     if not np.array_equal(counts, expected):
         row = int(np.argmax(counts != expected))
         raise SchemaError(
-            f"{what} of entry {row} are {expected[row]} and {counts[row]} values of {branch!r}. The file is damaged, or "
-            "the schema mixes collections."
+            f"{what} of entry {row} are {expected[row]} and {counts[row]} values of {branch!r}. The file is "
+            "damaged, or the schema mixes collections."
         )
 
 

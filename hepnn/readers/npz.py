@@ -40,7 +40,7 @@ def _opened(file: str) -> Iterator[zipfile.ZipFile]:
                 yield archive
         except (SourceError, DependencyError, GeneratorExit):
             raise
-        except Exception as error:  # noqa: BLE001  # a damaged file can raise anything in the parser
+        except Exception as error:  # a damaged file can raise anything in the parser
             raise damaged(file, error) from error
 
 

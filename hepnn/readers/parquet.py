@@ -27,7 +27,8 @@ def _pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise DependencyError(
-            "asked to read a Parquet file; the package pyarrow is missing. Install it with pip install 'hepnn[parquet]'."
+            "asked to read a Parquet file; the package pyarrow is missing. Install it with "
+            "pip install 'hepnn[parquet]'."
         ) from error
     return pyarrow.parquet
 
@@ -41,7 +42,7 @@ def _opened(file: str) -> Iterator[Any]:
             yield parquet.ParquetFile(stream, page_checksum_verification=True)
         except (SourceError, DependencyError, GeneratorExit):
             raise
-        except Exception as error:  # noqa: BLE001  # a damaged file can raise anything in the parser
+        except Exception as error:  # a damaged file can raise anything in the parser
             raise damaged(file, error) from error
 
 
@@ -107,7 +108,7 @@ def read_steps(
                 made = _columns(array, names)
             except StopIteration as error:
                 raise SourceError(f"asked for {end} entries of {table.file}; found {start}: it is damaged.") from error
-            except Exception as error:  # noqa: BLE001  # a damaged page can raise anything in the parser
+            except Exception as error:  # a damaged page can raise anything in the parser
                 raise damaged(table.file, error, f"entries {start} to {min(start + step, end)}") from error
             if len(array):
                 yield start, start + len(array), made

@@ -64,7 +64,7 @@ def _opened(file: str) -> Iterator[Any]:
             yield root
     except (SourceError, DependencyError, GeneratorExit):
         raise
-    except Exception as error:  # noqa: BLE001  # a damaged file can raise anything in the parser
+    except Exception as error:  # a damaged file can raise anything in the parser
         raise damaged(file, error) from error
 
 
@@ -120,7 +120,9 @@ def _check_page_lists(file: str, ntuple: Any) -> None:
         chunk, _ = ntuple.read_locator(link.locator, link.env_uncomp_size)
         data = np.asarray(chunk.raw_data).tobytes()
         if xxhash.xxh3_64_intdigest(data[:-_CHECKSUM_BYTES]) != int.from_bytes(data[-_CHECKSUM_BYTES:], "little"):
-            raise SourceError(f"asked to read {file}; a page list does not have its checksum: it is damaged. Restore it.")
+            raise SourceError(
+                f"asked to read {file}; a page list does not have its checksum: it is damaged. Restore it."
+            )
 
 
 def _trees(root: Any) -> dict[str, str]:
@@ -170,7 +172,7 @@ def read_steps(
             for name in names:
                 try:
                     columns[name] = _array(there[name], name, start, last, end, kept, threads)
-                except Exception as error:  # noqa: BLE001  # a damaged basket can raise anything in the parser
+                except Exception as error:  # a damaged basket can raise anything in the parser
                     raise damaged(table.file, error, f"branch {name!r}, entries {start} to {last},") from error
                 if len(columns[name]) != last - start:
                     raise SourceError(

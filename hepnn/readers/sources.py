@@ -148,7 +148,7 @@ def open_bytes(file: str) -> Any:
         raise
     except ImportError as error:
         raise DependencyError(f"asked to read {file}; a package is missing: {error}") from error
-    except Exception as error:  # noqa: BLE001  # every protocol has errors of its own
+    except Exception as error:  # every protocol has errors of its own
         detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise SourceError(f"asked to read {file}; {str(detail).splitlines()[0][:200]}.") from error
 
@@ -163,5 +163,5 @@ def size_and_head(file: str) -> tuple[int, bytes]:
         try:
             head = stream.read(N_HEAD)
             return int(stream.seek(0, os.SEEK_END)), head
-        except Exception as error:  # noqa: BLE001  # every protocol has errors of its own
+        except Exception as error:  # every protocol has errors of its own
             raise SourceError(f"asked to read {file}; {type(error).__name__}: {str(error)[:200]}.") from error

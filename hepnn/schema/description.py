@@ -181,6 +181,12 @@ class Schema:
         if self.layout not in LAYOUTS:
             raise self._wrong(f"asks for the layout {self.layout!r}; known: {', '.join(LAYOUTS)}")
         self._check_names()
+        for table in (self.jets, *self.collections.values()):
+            if "mass" in table and "energy" in table:
+                raise self._wrong(
+                    "has both 'energy' and 'mass', of which a four-vector takes one; name the latter for what it is, such "
+                    "as soft_drop_mass"
+                )
         for table in (self.jets, self.observers, *self.collections.values()):
             for name, field in table.items():
                 if field.unit not in UNITS:

@@ -91,10 +91,10 @@ def plain(array: Any) -> Any:
             return array
         array = ak.to_numpy(array, allow_missing=True)
     if isinstance(array, np.ma.MaskedArray):
-        if np.ma.getmaskarray(array).any():
-            array = array.astype(np.result_type(array.dtype, np.float32)).filled(np.nan)
-        else:
-            array = np.ma.getdata(array)
+        is_missing = np.ma.getmaskarray(array)
+        array = np.ma.getdata(array)
+        if is_missing.any():
+            array = np.where(is_missing, np.nan, array.astype(np.result_type(array.dtype, np.float32)))
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

@@ -17,7 +17,17 @@ BLANK = "?"
 
 _ENDINGS: dict[str, str] = {"pt": r"pt", "eta": r"eta", "phi": r"phi", "energy": r"(energy|ene|e)"}
 """How names of branches end, by field."""
-_SHORT = ("description", "layout", "trees", "background", "padding", "sum_particles", "optional_collections", "passthrough", "before")  # fmt: skip
+_SHORT = (
+    "description",
+    "layout",
+    "trees",
+    "background",
+    "padding",
+    "sum_particles",
+    "optional_collections",
+    "passthrough",
+    "before",
+)
 
 
 def to_toml(schema: Schema) -> str:

@@ -16,7 +16,7 @@ from tests.conftest import make_jets
 
 pytest.importorskip("h5py")
 pytest.importorskip("pyarrow")
-import h5py  # noqa: E402  # after it is known to be there
+import h5py  # after it is known to be there
 
 N_SLOTS = 12
 
@@ -85,7 +85,9 @@ def write_hdf5(folder, content):
     with h5py.File(path, "w", libver="latest") as file:
         for name, values in content.items():
             data = values if values.ndim == 1 else padded(values)
-            file.create_dataset(name, data=data, compression="gzip", fletcher32=True, chunks=True, maxshape=(None, *data.shape[1:]))
+            file.create_dataset(
+                name, data=data, compression="gzip", fletcher32=True, chunks=True, maxshape=(None, *data.shape[1:])
+            )
     return path, _fixed_width()
 
 
@@ -270,7 +272,7 @@ def test_energyflow_arrays(tmp_path):
 def test_lists_of_variable_length_in_hdf5_are_refused_with_advice(tmp_path):
     with h5py.File(tmp_path / "lists.h5", "w") as file:
         file.create_dataset("part_px", (2,), h5py.vlen_dtype(np.float32))
-    with pytest.raises(SourceError, match="holds no numbers of fixed width. Lists of variable length are not read"):
+    with pytest.raises(SourceError, match=r"holds no numbers of fixed width. Lists of variable length are not read"):
         read_jets(tmp_path / "lists.h5")
 
 

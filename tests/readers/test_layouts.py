@@ -196,9 +196,8 @@ def test_a_file_of_data_has_no_labels(events, tmp_path):
 def test_a_link_that_points_outside_is_named(events, tmp_path, branch, value, message):
     columns = pfnano(events)
     columns[branch] = ak.where(ak.local_index(columns[branch]) == 0, value, columns[branch])
-    with pytest.raises(SchemaError, match=message) as caught:
+    with pytest.raises(SchemaError, match=rf"in .*pfnano.root:Events, entries 0 to 15: .*{message}"):
         read_jets(write_tree(tmp_path / "pfnano.root", columns))
-    assert "pfnano.root:Events, entries 0 to 15" in caught.value.__notes__[0]
 
 
 def edm4hep(events):
@@ -446,7 +445,7 @@ def test_slots_of_different_shape_are_refused():
 
 
 def test_events_read_as_jets_are_refused_with_advice(events):
-    columns = {name: array for name, array in pfnano(events).items()}
+    columns = pfnano(events)
     columns["Jet_pt"] = np.ones(N_EVENTS)
     flat = {name: np.ones(N_EVENTS) if name.startswith("Jet_") else array for name, array in columns.items()}
     with pytest.raises(SchemaError, match=r"found none among the branches of \[jets\]. Use the layout 'flat'"):

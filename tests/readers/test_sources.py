@@ -83,7 +83,7 @@ def server(tmp_path):
     class Handler(http.server.SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self):  # noqa: N802  # the library's name
+        def do_GET(self):
             path = tmp_path / self.path.lstrip("/")
             if not path.is_file():
                 self.send_error(404)
