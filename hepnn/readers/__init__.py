@@ -165,4 +165,4 @@ def schema_of(
 def match_of(source: Source, *, schema: str | Path | Schema = "auto", tree: str | None = None) -> Match:
     """Returns the schema that reading ``source`` uses and why. Arguments and errors as for `iterate_chunks`."""
     made: Plan = plan(source, schema=schema, tree=tree)
-    return Match(made.schema, made.reason, ())
+    return Match(made.schema, made.reason, made.others)

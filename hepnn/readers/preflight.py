@@ -44,12 +44,14 @@ class Plan(NamedTuple):
         schema: how they are spelled.
         branches: what to read of each.
         reason: why this schema.
+        others: names of the schemas that fit as well.
     """
 
     tables: list[Table]
     schema: Schema
     branches: list[str]
     reason: str
+    others: tuple[str, ...]
 
 
 def plan(
@@ -113,7 +115,7 @@ def _first(table: Table, named: Schema | None, observers: Sequence[str]) -> Plan
         check_branches(table, observers, schema="observers")
         added = {name: Field(f"`{name}`") for name in observers if name not in schema.jets}
         schema = replace(schema, observers={**schema.observers, **added})
-    return Plan([table], schema, sorted(schema.branches(optional=True) & names), match.reason)
+    return Plan([table], schema, sorted(schema.branches(optional=True) & names), match.reason, match.others)
 
 
 def _with_everything(schema: Schema, table: Table) -> Schema:

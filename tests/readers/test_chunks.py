@@ -3,10 +3,11 @@
 import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 from hepnn import iterate_jets, read_jets
 from hepnn.errors import InputError, SchemaError, SourceError
-from hepnn.readers import iterate_chunks
+from hepnn.readers import iterate_chunks, match_of
 from tests.readers.test_layouts import N_EVENTS, events, pfnano, write_tree
 from tests.readers.test_reading import columns, same, write
 
@@ -121,8 +122,6 @@ def test_bad_files_fail_unless_asked(good_and_bad):
 
 def test_a_file_that_breaks_on_the_way_says_how_far_it_was_read(tmp_path):
     path = write(tmp_path / "jets.root", columns(30))
-    import uproot
-
     with uproot.recreate(tmp_path / "two.root", compression=uproot.ZLIB(1)) as file:
         arrays = [columns(300, seed=seed) for seed in (1, 2)]
         flat = {k: v.dtype for k, v in arrays[0].items() if not k.startswith("part_")}
@@ -159,3 +158,34 @@ def test_if_every_file_is_bad_there_is_an_error(good_and_bad):
     with pytest.raises(SourceError, match=r"every file was skipped. First: .*cut.root"):
         read_jets(good_and_bad[1], bad_files="skip", skipped=skipped)
     assert len(skipped) == 1
+
+
+def test_the_schema_found_comes_with_its_reason_and_the_others_that_fit(events, tmp_path):
+    content = pfnano(events)
+    renamed = {f"Fat{k}": v for k, v in content.items() if k.startswith("Jet")}
+    match = match_of(write_tree(tmp_path / "both.root", {**content, **renamed}))
+    assert match.schema.name == "pfnano-ak4"
+    assert match.others == ("pfnano-ak8",)
+    assert "so are those of pfnano-ak8" in match.reason
+    named = match_of(tmp_path / "both.root", schema="pfnano-ak8")
+    assert (named.schema.name, named.reason) == ("pfnano-ak8", "it was named")
+
+
+def test_a_basket_longer_than_a_step_is_read_once_and_right(tmp_path, monkeypatch):
+    """All 30 jets are in one basket."""
+    path = write(tmp_path / "jets.root", columns(30))
+    whole = read_jets(path)
+    read = []
+    original = uproot.TBranch.array
+    monkeypatch.setattr(
+        uproot.TBranch,
+        "array",
+        lambda branch, *args, **kwargs: read.append(branch.name) or original(branch, *args, **kwargs),
+    )
+    same(ak.concatenate(list(iterate_jets(path, step=4))), whole)
+    assert len(read) == len(set(read))
+    # and again for each step, where there is no room to keep it
+    monkeypatch.setattr("hepnn.readers.root._CACHE_BYTES", 0)
+    read.clear()
+    same(ak.concatenate(list(iterate_jets(path, step=4))), whole)
+    assert len(read) == 8 * len(set(read))
