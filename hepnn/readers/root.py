@@ -60,7 +60,8 @@ def _opened(file: str) -> Iterator[Any]:
     """Opens a ROOT file; whatever its parser raises is a `SourceError`."""
     settings = sources.options(file) if sources.is_remote(file) else {}
     try:
-        with uproot.open({file: None}, **settings) as root:
+        # a cache would keep up to 100 MB of what is read only once
+        with uproot.open({file: None}, array_cache=None, **settings) as root:
             yield root
     except (SourceError, DependencyError, GeneratorExit):
         raise

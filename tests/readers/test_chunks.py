@@ -7,7 +7,7 @@ import uproot
 
 from hepnn import iterate_jets, read_jets
 from hepnn.errors import InputError, SchemaError, SourceError
-from hepnn.readers import iterate_chunks, match_of
+from hepnn.readers import DEFAULT_STEP, iterate_chunks, match_of
 from tests.readers.test_layouts import N_EVENTS, events, pfnano, write_tree
 from tests.readers.test_reading import columns, same, write
 
@@ -123,7 +123,8 @@ def test_bad_files_fail_unless_asked(good_and_bad):
 def test_a_file_that_breaks_on_the_way_says_how_far_it_was_read(tmp_path):
     path = write(tmp_path / "jets.root", columns(30))
     with uproot.recreate(tmp_path / "two.root", compression=uproot.ZLIB(1)) as file:
-        arrays = [columns(300, seed=seed) for seed in (1, 2)]
+        # the first basket is as long as the steps in which everything is read
+        arrays = [columns(n_jets, seed=n_jets) for n_jets in (DEFAULT_STEP, 300)]
         flat = {k: v.dtype for k, v in arrays[0].items() if not k.startswith("part_")}
         parts = [ak.zip({k[5:]: v for k, v in each.items() if k.startswith("part_")}) for each in arrays]
         tree = file.mktree("tree", {**flat, "part": parts[0].type.content})
@@ -137,11 +138,11 @@ def test_a_file_that_breaks_on_the_way_says_how_far_it_was_read(tmp_path):
     (tmp_path / "two.root").write_bytes(data)
     files = [tmp_path / "two.root", path]
     skipped = []
-    chunks = list(iterate_chunks(files, step=300, bad_files="skip", skipped=skipped))
-    assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, 300), (0, 30)]
+    chunks = list(iterate_chunks(files, bad_files="skip", skipped=skipped))
+    assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, DEFAULT_STEP), (0, 30)]
     ((file_name, reason, n_read),) = skipped
-    assert (file_name, n_read) == (str(files[0]), 300)
-    assert "branch 'part_pid', entries 300 to 600, is damaged" in reason
+    assert (file_name, n_read) == (str(files[0]), DEFAULT_STEP)
+    assert "branch 'part_pid', entries 50000 to 50300, is damaged" in reason
     # read whole, a skipped file leaves nothing behind
     same(read_jets(files, bad_files="skip", skipped=[]), read_jets(path))
 

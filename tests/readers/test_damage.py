@@ -14,7 +14,7 @@ import pytest
 import uproot
 
 from hepnn import read_jets
-from hepnn.errors import HepnnError
+from hepnn.errors import HepnnError, SourceError
 from tests.readers.test_formats import N_SLOTS, padded, write_hdf5, write_npz
 
 N_JETS = 400
@@ -155,6 +155,31 @@ def test_damaged_data_in_hdf5_are_refused(damage, tmp_path, alarm):
         found[outcome(broken, schema, expected)] += 1
     assert set(found) <= {"right", "refused"}, found
     assert found["refused"] > N_DAMAGES // 2, found
+
+
+def test_damage_in_an_npz_is_found_before_the_first_jet_is_read(tmp_path):
+    _, schema = npz(tmp_path)
+    path = tmp_path / "plain.npz"
+    np.savez(path, **{name: values if values.ndim == 1 else padded(values) for name, values in columns().items()})
+    data = bytearray(path.read_bytes())
+    at = data.find(b"part_energy.npy") + 10_000
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"plain.npz; .* Bad CRC-32 for file 'part_energy.npy'"):
+        read_jets(path, schema=schema, max_jets=1)
+
+
+def test_damage_in_a_parquet_page_is_found_by_its_checksum(tmp_path):
+    path = tmp_path / "plain.parquet"
+    table = ak.to_arrow_table(ak.zip(columns(), depth_limit=1))
+    pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    at = data.find(np.float32([1, 1, 1, 1, 1, 1, 1, 1]).tobytes())
+    assert at > 0
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"plain.parquet; .* CRC checksum verification failed"):
+        read_jets(path)
 
 
 def test_the_content_is_what_was_meant(tmp_path):

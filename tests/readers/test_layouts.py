@@ -159,6 +159,14 @@ def test_a_candidate_without_a_track_has_no_impact_parameter(events, tmp_path):
     assert set(ak.to_numpy(particles.d0)[~neutral]) == {-10.0}  # mm
 
 
+def test_a_link_of_no_jet_is_left_out(events, tmp_path):
+    columns = pfnano(events)
+    extra = ak.Array([[-1]] * N_EVENTS)
+    for name in ("JetPFCands_jetIdx", "JetPFCands_pFCandsIdx"):
+        columns[name] = ak.concatenate([extra if name.endswith("jetIdx") else extra * 0, columns[name]], axis=1)
+    check(read_jets(write_tree(tmp_path / "pfnano.root", columns)), events)
+
+
 def test_vertices_without_a_match_are_kept_with_missing_values(events, tmp_path):
     columns = pfnano(events)
     first = [event[:1] for event in events]

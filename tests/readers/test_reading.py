@@ -144,6 +144,19 @@ def test_a_label_missing_in_the_second_file_is_an_error(tmp_path):
         read_jets(files)
 
 
+def test_a_label_that_only_the_second_file_has_is_an_error(tmp_path):
+    files = [
+        write(tmp_path / "a.root", {k: v for k, v in columns(4).items() if not k.startswith("label")}),
+        write(tmp_path / "b.root", columns(4)),
+    ]
+    with pytest.raises(SourceError, match=r"'label_gluon' holds nothing in .*a.root and bool in .*b.root"):
+        read_jets(files)
+
+
+def test_formulas_of_float32_are_float32(two_files):
+    assert str(read_jets(two_files).particles.eta.type.content.content) == "float32"
+
+
 def test_a_type_that_differs_in_the_second_file_is_an_error(tmp_path):
     other = {**columns(4), "jet_pt": np.ones(4)}
     files = [write(tmp_path / "a.root", columns(4)), write(tmp_path / "b.root", other)]
