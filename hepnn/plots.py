@@ -39,6 +39,7 @@ __all__ = [
     "plot_roc",
     "plot_scores",
     "save",
+    "styled",
 ]
 
 COLORS = (
@@ -107,7 +108,8 @@ _KINDS: dict[str, tuple[str, str]] = {
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Draws in hepnn's style within the block."""
     settings: Any = STYLE  # matplotlib types the keys of settings one by one
     with mpl.rc_context(settings):
         yield
@@ -136,7 +138,7 @@ def plot_roc(rocs: Mapping[str, Roc], *, ax: Axes | None = None) -> Axes:
     """
     if not rocs:
         raise InputError("asked to draw ROC curves; found none. Give at least one, by name.")
-    with _styled():
+    with styled():
         axes, top = _axes(ax), 10.0
         for name, roc in rocs.items():
             curve = rejection_curve(roc)
@@ -168,7 +170,7 @@ def plot_scores(histograms: ScoreHistograms, *, ax: Axes | None = None, xlabel: 
         ax: axes to draw on; new ones if None.
         xlabel: what the score is.
     """
-    with _styled():
+    with styled():
         axes, edges = _axes(ax), histograms.edges
         for name, share in histograms.share.items():
             error = histograms.error[name]
@@ -203,7 +205,7 @@ def plot_history(trained: Trained, *, learning_rate: bool = False) -> Axes:
     panels = [("loss", "cross-entropy [nats]")]
     panels += [(n, label) for n, label in (("auc", "AUC"), ("accuracy", "accuracy")) if f"val_{n}" in history]
     panels += [("learning_rate", "learning rate")] if learning_rate else []
-    with _styled():
+    with styled():
         figure = Figure(figsize=(6.4, 2.1 + 1.9 * len(panels)), layout="constrained")
         all_axes: list[Axes] = list(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0])
         for axes, (name, label) in zip(all_axes, panels, strict=True):
@@ -234,7 +236,7 @@ def plot_confusion(confusion: MeasuredMatrix, classes: Sequence[str], *, ax: Axe
         ax: axes to draw on; new ones if None.
     """
     n = len(classes)
-    with _styled():
+    with styled():
         side = max(4.6, 1.6 + 0.75 * n)
         axes = _axes(ax, size=(side, side))
         axes.imshow(confusion.value, vmin=0, vmax=1, cmap="Blues")
@@ -283,7 +285,7 @@ def event_display(jet: ak.Record, *, ax: Axes | None = None, radius: float | Non
     eta = ak.to_numpy(particles.eta) - float(jet.eta)
     phi = delta_phi(ak.to_numpy(particles.phi), float(jet.phi))
     area = np.maximum(_AREA_OF_JET_PT * ak.to_numpy(particles.pt) / float(jet.pt), _LEAST_AREA)
-    with _styled():
+    with styled():
         axes = _axes(ax, size=(6.4, 6.4))
         remaining = np.ones(len(particles), bool)
         for label, color, chosen in _kinds(particles):
@@ -336,6 +338,6 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
     if suffix not in SUFFIXES:
         wanted = ", ".join(f"*{known}" for known in SUFFIXES)
         raise OutputError(f"asked to write a picture to {path}; name it {wanted}.")
-    with staged(path, overwrite=True) as part, _styled():
+    with staged(path, overwrite=True) as part, styled():
         figure.savefig(part, metadata=_UNDATED.get(suffix))
     return path

@@ -36,6 +36,7 @@ ORDER = [
     "plots report inspection",
     "tagging",
     "progress",
+    "tasks",
     "demo",
     "cli",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | inspect | generate | demo``, one file a command.
+"""The command line: ``hepnn train | tag | evaluate | inspect | generate | task | demo``, one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -17,6 +17,7 @@ from hepnn.cli.evaluate import evaluate
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
 from hepnn.cli.tag import tag
+from hepnn.cli.task import task
 from hepnn.cli.train import train
 from hepnn.errors import HepnnError
 
@@ -54,9 +55,9 @@ def cli() -> None:
     several of these.
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
-    missing package; 9 done, but files were skipped; 130 interrupted.
+    missing package; 9 done, but files were skipped; 10 a task missed its target; 130 interrupted.
     """
 
 
-for command in (train, tag, evaluate, inspect, generate, demo):
+for command in (train, tag, evaluate, inspect, generate, task, demo):
     cli.add_command(command)

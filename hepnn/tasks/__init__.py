@@ -1,0 +1,112 @@
+"""The tasks of a university course on convolutional and recurrent networks, as benchmarks anybody can run and read.
+
+    result = hepnn.tasks.TASKS["shapes-count"].run(seed=0)
+    print(result.metrics, result.passed)
+    result.model.save("counter.keras")
+
+Each task is one file here, the lesson it teaches: data, network, training, measurement, pictures. To add one, write
+such a file with its function ``run`` (`hepnn.tasks.task`), and its entry in `TASKS`.
+"""
+
+from __future__ import annotations
+
+from hepnn.errors import InputError, closest
+from hepnn.tasks.task import Goal, Result, Task
+
+__all__ = ["TASKS", "Goal", "Result", "Task", "find_task"]
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "shapes-classify",
+            "Convolutions share their weights over the image: few parameters tell circles from rectangles.",
+            (Goal("accuracy", 0.998, quick=0.75),),
+        ),
+        Task(
+            "shapes-count",
+            "Counting is a sum over the image of what each place shows.",
+            (Goal("both counts right", 0.95, quick=0.3),),
+        ),
+        Task(
+            "shapes-locate",
+            "Regression of two opposite corners finds an object to a fraction of a pixel.",
+            (Goal("mean IoU", 0.95, quick=0.6),),
+        ),
+        Task(
+            "shapes-detect",
+            "One pass over the image finds several objects: cells, boxes, scores, non-maximum suppression.",
+            (Goal("mAP@0.5", 0.97, quick=0.5), Goal("mAP@[.5:.95]", 0.80, quick=0.2)),
+        ),
+        Task(
+            "shapes-invariance",
+            "Translation is built into convolution and pooling; rotation, scale and brightness are not.",
+            (Goal("accuracy of the CNN at places it was not trained on", 0.97, quick=0.8),),
+        ),
+        Task(
+            "shapes-transfer",
+            "What convolutions learned on one task makes another learnable from few labels.",
+            (Goal("accuracy from 100 labels, transferred", 0.95, quick=0.6),),
+        ),
+        Task(
+            "vectors-longest",
+            "An LSTM keeps what it needs of a sequence of any length: the longest vector, and where it was.",
+            (
+                Goal("position right", 0.95, quick=0.5),
+                Goal("length RMSE / spread", 0.05, quick=0.5, at_least=False),
+            ),
+        ),
+        Task(
+            "vectors-running",
+            "Many to many: an LSTM gives an answer at every step, the largest length so far.",
+            (Goal("length RMSE / spread", 0.05, quick=0.5, at_least=False),),
+        ),
+        Task(
+            "sequence-to-sequence",
+            "An encoder's states start a decoder, which writes until it writes STOP.",
+            (Goal("whole sequences right", 0.98, quick=0.1),),
+        ),
+        Task(
+            "sequence-padding",
+            "A mask takes padding out of the result; without it, where the padding is matters.",
+            (Goal("largest change of an output by padding, masked", 1e-5, quick=1e-5, at_least=False),),
+        ),
+        Task(
+            "sequence-states",
+            "What recurrent layers return, and the gate equations behind it.",
+            (Goal("largest difference from the equations", 1e-5, quick=1e-5, at_least=False),),
+        ),
+        Task(
+            "layers-tour",
+            "What each layer does to numbers and shapes.",
+            (Goal("largest difference from the references", 1e-4, quick=1e-4, at_least=False),),
+        ),
+        Task(
+            "objects-conv1x1",
+            "A 1×1 convolution is one dense network for every particle: equivariant, and with pooling invariant.",
+            (Goal("largest difference under permutation", 1e-5, quick=1e-5, at_least=False),),
+        ),
+        Task(
+            "jets-quark-gluon",
+            "Particles in order, particles in a set, and observables: three ways to tell quark jets from gluon jets.",
+            (Goal("AUC of the masked GRU", 0.88, quick=0.78),),
+        ),
+        Task(
+            "jets-prongs",
+            "Ten classes of toy jets by the number and the kind of their prongs.",
+            (Goal("accuracy", 0.70, quick=0.3),),
+        ),
+    )
+}
+"""Every task by name, in the order of the course."""
+
+
+def find_task(name: str) -> Task:
+    """Returns the task ``name``.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in TASKS:
+        raise InputError(f"asked for the task {name!r}; closest: {closest(name, TASKS)}. `hepnn task list` shows all.")
+    return TASKS[name]

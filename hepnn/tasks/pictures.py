@@ -1,0 +1,72 @@
+"""Pictures that several tasks draw: learning curves, and images with boxes. Nothing is worked out here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from hepnn.plots import COLORS, styled
+from hepnn.tasks.task import Fit
+
+__all__ = ["draw_boxes", "image_grid", "learning_curves"]
+
+
+def learning_curves(fits: Mapping[str, Fit], *, key: str = "loss", label: str = "loss") -> Figure:
+    """Returns a figure of a quantity against the epoch, a colour a network; validation is dashed.
+
+    Args:
+        fits: networks by name, for the legend; those without a history are left out.
+        key: of their histories.
+        label: of the vertical axis, with its unit.
+    """
+    with styled():
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        trained = {name: fit for name, fit in fits.items() if key in fit.history}
+        for color, (name, fit) in zip(COLORS, trained.items(), strict=False):
+            for values, style, which in (
+                (fit.history[key], "-", "training"),
+                (fit.history.get(f"val_{key}", ()), "--", "validation"),
+            ):
+                if len(values):
+                    epochs = range(1, len(values) + 1)
+                    axes.plot(epochs, values, style, color=color, marker="o", ms=3, label=f"{name}, {which}")
+        if key == "loss" and all(min(fit.history[key]) > 0 for fit in trained.values()):
+            axes.set_yscale("log")
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def image_grid(images: Any, titles: Sequence[str], *, columns: int = 6) -> tuple[Figure, list[Axes]]:
+    """Returns a figure of images side by side, and the axes of each to draw more on, in pixels.
+
+    Args:
+        images: (image, y, x, 1).
+        titles: one an image.
+        columns: images in a row.
+    """
+    rows = -(-len(images) // columns)
+    with styled():
+        figure = Figure(figsize=(2.0 * columns, 2.3 * rows), layout="constrained")
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes, image, title in zip(panels, images, titles, strict=False):
+            axes.imshow(image[..., 0], cmap="gray", vmin=-0.2, vmax=1.2, extent=(0, image.shape[1], image.shape[0], 0))
+            axes.set_title(title, fontsize=10)
+        for axes in panels:
+            axes.set_axis_off()
+    return figure, panels[: len(images)]
+
+
+def draw_boxes(axes: Axes, boxes: Any, *, color: str, style: str = "-", labels: Sequence[str] = ()) -> None:
+    """Draws boxes, (box, 4), in pixels, and a label above each."""
+    for index, (left, top, right, bottom) in enumerate(boxes):
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec=color, ls=style, lw=1.4))
+        if labels:
+            axes.text(left, top - 0.5, labels[index], color=color, fontsize=7, va="bottom")

@@ -1,0 +1,72 @@
+"""Results on disk: a folder a task, with ``result.json``, its pictures as PNG files and its models as Keras files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hepnn
+from hepnn import plots
+from hepnn.errors import OutputError
+from hepnn.staging import staged
+from hepnn.tasks.task import Result, Task
+
+__all__ = ["SavedResult", "load_result", "save_result"]
+
+
+class SavedResult(NamedTuple):
+    """A result as it is on disk.
+
+    Attributes:
+        values: what `hepnn.tasks.task.Result.to_dict` gave, and the version of hepnn.
+        pictures: PNG files by the name of the figure.
+    """
+
+    values: dict[str, Any]
+    pictures: dict[str, Path]
+
+
+def save_result(result: Result, folder: Path) -> Path:
+    """Returns the task's folder within ``folder``; an earlier result there is replaced.
+
+    ``result.json`` is written last, so a folder that has one is complete.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    own = folder / result.task.name
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        for old in own.iterdir():
+            if old.suffix in (".json", ".png", ".keras"):
+                old.unlink()
+    except OSError as error:
+        raise OutputError(f"asked to keep a result in {own}; {error}. Choose another folder with -o.") from error
+    for name, figure in result.figures.items():
+        plots.save(figure, own / f"{_file_name(name)}.png")
+    for name, fit in result.fits.items():
+        with staged(own / f"{_file_name(name)}.keras", overwrite=True) as part:
+            fit.model.save(part)
+    values = {**result.to_dict(), "pictures": list(result.figures), "hepnn": hepnn.__version__}
+    with staged(own / "result.json", overwrite=True) as part:
+        part.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    return own
+
+
+def load_result(task: Task, folder: Path, *, seed: int, quick: bool) -> SavedResult | None:
+    """Returns the result of ``task`` in ``folder``; None if there is none of this seed, kind and version of hepnn."""
+    path = folder / task.name / "result.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        found = (values["seed"], values["quick"], values["hepnn"])
+        pictures = {name: path.with_name(f"{_file_name(name)}.png") for name in values["pictures"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing there, or what was there was not finished
+    if found != (seed, quick, hepnn.__version__) or not all(map(Path.exists, pictures.values())):
+        return None
+    return SavedResult(values, pictures)
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)
