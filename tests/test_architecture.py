@@ -33,7 +33,7 @@ ORDER = [
     "tagger baseline",
     "roc",
     "evaluation",
-    "plots report inspection",
+    "plots report inspection page",
     "tagging",
     "progress",
     "tasks",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,21 +49,17 @@ def run_command(names: tuple[str, ...], seed: int, quick: bool, output: str | No
 
     Example: hepnn task run shapes-count vectors-longest -o tasks/
     """
-    from hepnn.progress import console, load_tensorflow
     from hepnn.report import print_result
     from hepnn.tasks import TASKS, find_task
     from hepnn.tasks.report import lesson_table, result_table
     from hepnn.tasks.saving import save_result
 
     tasks = list(TASKS.values()) if names == ("all",) else [find_task(name) for name in names]
-    load_tensorflow()
     results = []
     for each in tasks:
-        console.print(f"{each.name}: {each.lesson}", highlight=False)
-        result = each.run(seed=seed, quick=quick, report=lambda line: console.print(line, highlight=False))
+        results.append(_run(each, seed=seed, quick=quick))
         if output is not None:
-            save_result(result, Path(output))
-        results.append(result)
+            save_result(results[-1], Path(output))
     if as_json:
         click.echo(json.dumps([result.to_dict() for result in results]))
     else:
@@ -86,18 +83,23 @@ def report_command(output: str, seed: int, quick: bool) -> None:
     Results of the same seed that are in the folder already are taken as they are, all others made first, which takes
     about half an hour; with --quick about three minutes.
     """
-    from hepnn.progress import console, load_tensorflow
     from hepnn.tasks import TASKS
     from hepnn.tasks.report import write_report
     from hepnn.tasks.saving import load_result, save_result
 
     folder = Path(output)
-    for each in TASKS.values():
-        if load_result(each, folder, seed=seed, quick=quick) is None:
-            console.print(f"{each.name}: {each.lesson}", highlight=False)
-            load_tensorflow()
-            save_result(
-                each.run(seed=seed, quick=quick, report=lambda line: console.print(line, highlight=False)), folder
-            )
-    path = write_report(folder, seed=seed, quick=quick)
-    click.echo(f"{path}: {len(TASKS)} tasks")
+    results = {
+        each: load_result(each, folder, seed=seed, quick=quick)
+        or save_result(_run(each, seed=seed, quick=quick), folder)
+        for each in TASKS.values()
+    }
+    click.echo(write_report(results, folder / "report.html"))
+
+
+def _run(each: Any, *, seed: int, quick: bool) -> Any:
+    """Runs a task, telling how it goes."""
+    from hepnn.progress import console, load_tensorflow
+
+    console.print(f"{each.name}: {each.lesson}", highlight=False)
+    load_tensorflow()
+    return each.run(seed=seed, quick=quick, report=lambda line: console.print(line, highlight=False))

@@ -14,6 +14,8 @@ from hepnn.tasks.task import Result, Task
 
 __all__ = ["SavedResult", "load_result", "save_result"]
 
+_RESULT = "result.json"
+
 
 class SavedResult(NamedTuple):
     """A result as it is on disk.
@@ -27,8 +29,8 @@ class SavedResult(NamedTuple):
     pictures: dict[str, Path]
 
 
-def save_result(result: Result, folder: Path) -> Path:
-    """Returns the task's folder within ``folder``; an earlier result there is replaced.
+def save_result(result: Result, folder: Path) -> SavedResult:
+    """Returns the result as it is in the task's own folder within ``folder``; an earlier one there is replaced.
 
     ``result.json`` is written last, so a folder that has one is complete.
 
@@ -43,20 +45,19 @@ def save_result(result: Result, folder: Path) -> Path:
                 old.unlink()
     except OSError as error:
         raise OutputError(f"asked to keep a result in {own}; {error}. Choose another folder with -o.") from error
-    for name, figure in result.figures.items():
-        plots.save(figure, own / f"{_file_name(name)}.png")
+    pictures = {name: plots.save(figure, own / f"{_file_name(name)}.png") for name, figure in result.figures.items()}
     for name, fit in result.fits.items():
         with staged(own / f"{_file_name(name)}.keras", overwrite=True) as part:
             fit.model.save(part)
-    values = {**result.to_dict(), "pictures": list(result.figures), "hepnn": hepnn.__version__}
-    with staged(own / "result.json", overwrite=True) as part:
+    values = {**result.to_dict(), "pictures": list(pictures), "hepnn": hepnn.__version__}
+    with staged(own / _RESULT, overwrite=True) as part:
         part.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    return own
+    return SavedResult(values, pictures)
 
 
 def load_result(task: Task, folder: Path, *, seed: int, quick: bool) -> SavedResult | None:
     """Returns the result of ``task`` in ``folder``; None if there is none of this seed, kind and version of hepnn."""
-    path = folder / task.name / "result.json"
+    path = folder / task.name / _RESULT
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         found = (values["seed"], values["quick"], values["hepnn"])
