@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import hepnn
 from hepnn import defaults, evaluation, plots
 from hepnn.baseline import BoostedTrees
-from hepnn.errors import OutputError, SourceError
+from hepnn.bundled import bundled_jets
+from hepnn.errors import OutputError
 from hepnn.evaluation import Evaluation
 from hepnn.progress import console, counting, epoch_lines, load_tensorflow
 from hepnn.readers import read_jets
@@ -22,7 +21,7 @@ from hepnn.report import evaluation_table
 from hepnn.tagger import Tagger
 from hepnn.tagging import Tagged, tag
 
-__all__ = ["Demo", "bundled_jets", "run_demo"]
+__all__ = ["Demo", "run_demo"]
 
 TEST_FRACTION = 0.25
 EPOCHS = 10
@@ -67,20 +66,6 @@ class Demo:
             f"Next: hepnn tag YOUR_FILES.root --tagger {self.folder}/tagger -o scores.root, or train on your own jets: "
             "hepnn train YOUR_FILES.root -o tagger"
         )
-
-
-def bundled_jets() -> Path:
-    """Returns the path of the quark and gluon jets that come with hepnn.
-
-    Raises:
-        SourceError: they are not where the wheel or a checkout has them.
-    """
-    package = Path(str(resources.files(hepnn)))
-    places = (package / "data" / "quark_gluon.root", package.parent / "data" / "quark_gluon.root")
-    for place in places:
-        if place.exists():
-            return place
-    raise SourceError(f"asked for the bundled jets; found none at {' or '.join(map(str, places))}. Reinstall hepnn.")
 
 
 def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, max_jets: int | None = None) -> Demo:

@@ -131,21 +131,26 @@ class BucketedBatches:
         return 1 - float(self.clouds.lengths.sum()) / slots
 
     def dataset(self) -> tf.data.Dataset:
-        """Returns a dataset of this epoch's batches for `keras.Model.fit`.
+        """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
+        return _dataset(lambda: iter(self), len(self))
 
-        Its shapes are declared: left to itself, Keras takes the lengths of the first two batches for those of all.
-        """
 
-        def spec(array: npt.NDArray[Any]) -> tf.TensorSpec:
-            lengths = [None] * min(array.ndim, 2)  # jets and particles; the features are fixed
-            return tf.TensorSpec((*lengths, *array.shape[2:]), array.dtype)
+def _dataset(batches: Callable[[], Iterator[tuple[Any, ...]]], n_batches: int) -> tf.data.Dataset:
+    """Batches of any length as a dataset with declared shapes, so that Keras compiles one step for all lengths.
 
-        first = next(iter(self))
-        signature = tf.nest.map_structure(spec, first)
-        if JET in first[0]:
-            signature[0][JET] = tf.TensorSpec((None, first[0][JET].shape[1]), tf.float32)
-        batches = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
-        return batches.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+    Left to itself, Keras takes the lengths of the first two batches for those of all, or compiles each anew.
+    """
+
+    def spec(array: npt.NDArray[Any]) -> tf.TensorSpec:
+        lengths = [None] * min(array.ndim, 2)  # jets and particles; the features are fixed
+        return tf.TensorSpec((*lengths, *array.shape[2:]), array.dtype)
+
+    first = next(batches())
+    signature = tf.nest.map_structure(spec, first)
+    if JET in first[0]:
+        signature[0][JET] = tf.TensorSpec((None, first[0][JET].shape[1]), tf.float32)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
 def predict(model: keras.Model, clouds: Clouds) -> npt.NDArray[np.float32]:
@@ -153,15 +158,18 @@ def predict(model: keras.Model, clouds: Clouds) -> npt.NDArray[np.float32]:
 
     Jets are taken by length, so that each batch is padded to about its own length.
     """
-    order = np.argsort(clouds.lengths, kind="stable")
     output = np.empty((len(clouds), model.output_shape[-1]), np.float32)
+    order = np.argsort(clouds.lengths, kind="stable")
     lengths = np.maximum(clouds.lengths[order], 1)
+    rows = []
     stop = len(order)
     while stop:
-        n_jets = max(_SCORING_SLOTS // int(lengths[stop - 1]), 1)
-        rows = order[max(stop - n_jets, 0) : stop]
-        output[rows] = model.predict_on_batch(clouds.pad(rows))
-        stop -= len(rows)
+        start = max(stop - max(_SCORING_SLOTS // int(lengths[stop - 1]), 1), 0)
+        rows.append(order[start:stop])
+        stop = start
+    if rows:
+        batches = _dataset(lambda: ((clouds.pad(part),) for part in rows), len(rows))
+        output[np.concatenate(rows)] = model.predict(batches, verbose=0)
     return output
 
 

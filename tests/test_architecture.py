@@ -12,7 +12,7 @@ PACKAGE = Path(hepnn.__file__).parent
 
 ORDER = [
     "errors",
-    "defaults history staging",
+    "bundled defaults history staging",
     "kinematics pdg jets",
     "observables",
     "expressions",

@@ -100,6 +100,6 @@ def _run(each: Any, *, seed: int, quick: bool) -> Any:
     """Runs a task, telling how it goes."""
     from hepnn.progress import console, load_tensorflow
 
-    console.print(f"{each.name}: {each.lesson}", highlight=False)
+    console.print(f"{each.name}: {each.lesson}", highlight=False, soft_wrap=True)
     load_tensorflow()
-    return each.run(seed=seed, quick=quick, report=lambda line: console.print(line, highlight=False))
+    return each.run(seed=seed, quick=quick, report=lambda line: console.print(line, highlight=False, soft_wrap=True))

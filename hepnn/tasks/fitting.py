@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from hepnn.tasks.task import Fit, Report
 
-__all__ = ["Streams", "fit", "fresh", "streams"]
+__all__ = ["Streams", "epoch_reports", "fit", "fresh", "streams"]
 
 _WARMUP = 0.1
 """Share of the steps until the learning rate is at its peak."""
@@ -119,11 +119,6 @@ def fit(
         jit_compile=False,  # XLA halves the speed of convolutions on a CPU (measured) and takes seconds to compile
     )
     start = time.perf_counter()
-
-    def tell(epoch: int, logs: dict[str, float]) -> None:
-        shown = "  ".join(f"{key} {value:.4g}" for key, value in logs.items())
-        report(f"{name}: epoch {epoch + 1}/{epochs}  {shown}  {time.perf_counter() - start:.0f} s")
-
     is_stream = isinstance(data, tf.data.Dataset)
     history = model.fit(
         data if is_stream else data[0],
@@ -132,10 +127,27 @@ def fit(
         shuffle=not is_stream,  # a stream is new in each epoch
         epochs=epochs,
         validation_data=validation,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=tell), *callbacks],
+        callbacks=[epoch_reports(name, epochs=epochs, report=report), *callbacks],
         verbose=0,
     )
     return Fit(model, history.history, time.perf_counter() - start)
+
+
+def epoch_reports(name: str, *, epochs: int, report: Report) -> keras.callbacks.Callback:
+    """Returns a callback that tells how each epoch went.
+
+    Args:
+        name: of the network.
+        epochs: most epochs.
+        report: gets the lines.
+    """
+    start = time.perf_counter()
+
+    def tell(epoch: int, logs: dict[str, float]) -> None:
+        shown = "  ".join(f"{key} {value:.4g}" for key, value in logs.items())
+        report(f"{name}: epoch {epoch + 1}/{epochs}  {shown}  {time.perf_counter() - start:.0f} s")
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=tell)
 
 
 def _n_samples(inputs: Any) -> int:

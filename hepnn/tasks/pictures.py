@@ -27,16 +27,16 @@ def learning_curves(fits: Mapping[str, Fit], *, key: str = "loss", label: str = 
     with styled():
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         axes = figure.add_subplot()
-        trained = {name: fit for name, fit in fits.items() if key in fit.history}
+        trained = {name: fit for name, fit in fits.items() if {key, f"val_{key}"} & set(fit.history)}
         for color, (name, fit) in zip(COLORS, trained.items(), strict=False):
             for values, style, which in (
-                (fit.history[key], "-", "training"),
+                (fit.history.get(key, ()), "-", "training"),
                 (fit.history.get(f"val_{key}", ()), "--", "validation"),
             ):
                 if len(values):
                     epochs = range(1, len(values) + 1)
                     axes.plot(epochs, values, style, color=color, marker="o", ms=3, label=f"{name}, {which}")
-        if key == "loss" and all(min(fit.history[key]) > 0 for fit in trained.values()):
+        if key == "loss" and min(value for fit in trained.values() for value in fit.history[key]) > 0:
             axes.set_yscale("log")
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -19,7 +19,7 @@ from hepnn.errors import InputError
 from hepnn.roc import Measured, plain
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["Fit", "Goal", "Metric", "Outcome", "Report", "Result", "Table", "Task"]
 
@@ -126,7 +126,7 @@ class Outcome:
     fits: Mapping[str, Fit]
     n_test: int
     tables: Sequence[Table] = ()
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, Figure | SubFigure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
