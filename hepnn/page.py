@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from hepnn.staging import staged
 
@@ -50,13 +52,13 @@ class Section(NamedTuple):
 
     Attributes:
         title: its heading, and where links lead.
-        texts: paragraphs.
+        text: Markdown, without HTML in it.
         tables: below them.
         pictures: PNG or SVG files by their caption.
     """
 
     title: str
-    texts: Sequence[str] = ()
+    text: str = ""
     tables: Sequence[PageTable] = ()
     pictures: Mapping[str, Path] = {}
 
@@ -86,7 +88,7 @@ def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
     environment = Environment(
         loader=PackageLoader("hepnn"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["cell"] = _cell
+    environment.filters |= {"cell": _cell, "markdown": _markdown}
     environment.tests |= {
         "link": lambda entry: isinstance(entry, Link),
         "verdict": lambda entry: isinstance(entry, Verdict),
@@ -105,6 +107,11 @@ def _embedded(pictures: Mapping[str, Path]) -> dict[str, Any]:
         caption: f"data:{kinds[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
         for caption, path in pictures.items()
     }
+
+
+def _markdown(text: str) -> Markup:
+    """Markdown as HTML; what looks like HTML in it is escaped, and only harmless links are kept."""
+    return Markup(MarkdownIt("commonmark", {"html": False}).disable("image").render(text))
 
 
 def _cell(entry: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -98,7 +99,6 @@ def _rows(result: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _section(task: Task, result: SavedResult) -> Section:
-    lesson = (task.module.__doc__ or "").strip().replace("**", "").replace("``", "").split("\n\n")
     networks = PageTable(
         "Networks",
         ("network", "parameters", "training", "epochs"),
@@ -108,4 +108,4 @@ def _section(task: Task, result: SavedResult) -> Section:
         ],
     )
     tables = [PageTable(**table) for table in result.values["tables"]]
-    return Section(task.name, lesson, [*tables, networks], result.pictures)
+    return Section(task.name, inspect.cleandoc(task.module.__doc__), [*tables, networks], result.pictures)
