@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hepnn.generators import generate_toy as generate_toy
     from hepnn.generators import toy_jets as toy_jets
     from hepnn.readers import iterate_jets as iterate_jets
+    from hepnn.readers import open_jets as open_jets
     from hepnn.readers import read_jets as read_jets
     from hepnn.schema import Schema as Schema
     from hepnn.schema import load_schema as load_schema
@@ -35,6 +36,7 @@ _HOMES = {
     "generate_toy": "hepnn.generators",
     "iterate_jets": "hepnn.readers",
     "load_schema": "hepnn.schema",
+    "open_jets": "hepnn.readers",
     "read_jets": "hepnn.readers",
     "toy_jets": "hepnn.generators",
     "write_scores": "hepnn.writers",

@@ -21,7 +21,7 @@ from rich.table import Table as RichTable
 from hepnn.errors import FeatureError, SchemaError
 from hepnn.features import FEATURE_SETS, evaluate_features, resolve_features
 from hepnn.jets import collections_of
-from hepnn.readers import Source, iterate_jets
+from hepnn.readers import Source, read_jets
 from hepnn.readers.formats import details, open_table
 from hepnn.readers.sources import locate
 from hepnn.readers.tables import Table, column_names
@@ -249,8 +249,7 @@ def _why_not(names: frozenset[str], table: Table) -> str:
 
 def _summary(table: Table, schema: Schema, max_particles: int, max_jets: int) -> JetSummary | None:
     place = f"{table.file}:{table.name}" if table.name else table.file
-    pieces = list(iterate_jets(place, schema=schema, max_jets=max_jets, step=max(max_jets, 1)))
-    jets = pieces[0] if len(pieces) == 1 else ak.concatenate(pieces)
+    jets = read_jets(place, schema=schema, max_jets=max_jets)
     counts = ak.to_numpy(ak.num(jets.particles))
     classes: dict[str, int] = {}
     if "label" in jets.fields:

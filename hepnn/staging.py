@@ -42,5 +42,5 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
     if target.exists() and not overwrite:
         raise OutputError(
             f"asked to write {target}, which exists already; choose another name, or overwrite it (overwrite=True, "
-            "`--force` on the command line)."
+            "`--overwrite` on the command line)."
         )

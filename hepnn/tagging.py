@@ -20,8 +20,7 @@ import numpy.typing as npt
 from hepnn import defaults
 from hepnn.errors import InputError, OutputError
 from hepnn.jets import labels_of
-from hepnn.readers import JetChunk, SkippedFile, Source, iterate_chunks, iterate_jets, schema_of
-from hepnn.readers.preflight import BadFiles
+from hepnn.readers import JetChunk, JetFiles, Source, open_jets
 from hepnn.schema import Schema
 from hepnn.writers import FORMATS, open_writer, score_columns
 
@@ -58,50 +57,38 @@ class Scored(NamedTuple):
     columns: dict[str, npt.NDArray[Any]]
 
 
-def _schema_for(tagger: Any, schema: str | Path | Schema | None) -> str | Path | Schema:
-    if schema is not None:
-        return schema
-    return tagger.read_schema() or "auto"
+def _opened(source: Source | JetFiles, tagger: Any) -> JetFiles:
+    return source if isinstance(source, JetFiles) else open_jets(source, schema=tagger.read_schema() or "auto")
 
 
 def tag(
-    source: Source,
+    source: Source | JetFiles,
     tagger: Any,
     output: str | os.PathLike[str],
     *,
-    schema: str | Path | Schema | None = None,
-    input_tree: str | None = None,
-    select: str | None = None,
-    observers: Sequence[str] = (),
-    tree: str = defaults.SCORE_TREE,
+    output_tree: str = defaults.SCORE_TREE,
     prefix: str | None = None,
     file_format: str | None = None,
     overwrite: bool = False,
-    bad_files: BadFiles = "fail",
-    skipped: list[SkippedFile] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Tagged]:
     """Writes the scores of all jets in ``source`` and returns what was written.
 
     One entry of the source is one row of the output, in order: a number a class where an entry is a jet, a list of
     numbers where an entry is an event. A jet that fails the selection has NaN for each class, so the rows still match.
+    Observers are copied beside the scores.
 
     Args:
-        source: what `hepnn.read_jets` takes.
+        source: what `hepnn.open_jets` takes, read with the tagger's schema; or what it returns, for another schema, a
+            selection, observers, or files that are skipped.
         tagger: a trained `hepnn.Tagger`.
         output: the file for the scores of all inputs, ``*.root`` or ``*.parquet``; or a folder, for one file
             ``<input>_scores.root`` each.
-        schema: how the files spell jets; that of the tagger if None.
-        input_tree: the tree to read, where a file has several.
-        select: a formula of the jets' fields; only jets that pass are scored.
-        observers: branches to copy beside the scores.
-        tree: name of the tree to write.
+        output_tree: name of the tree to write.
         prefix: of the columns' names, followed by the class; None for ``hepnn_``, and ``Jet_hepnn_`` where an entry is
             an event and its jets are called ``Jet``.
         file_format: "ttree", "rntuple" or "parquet"; None for what the output's name says.
         overwrite: replace existing files.
-        bad_files: "fail" at a damaged file, or "skip" it.
-        skipped: a list to which the files that were skipped are added.
         progress: called with the number of jets done.
 
     Raises:
@@ -110,22 +97,14 @@ def tag(
         InputError: two inputs would have the same output.
         OutputError: a file exists or cannot be written.
     """
-    used = schema_of(source, schema=_schema_for(tagger, schema), tree=input_tree, bad_files=bad_files)
-    chunks = iterate_chunks(
-        source,
-        schema=used,
-        tree=input_tree,
-        select=select,
-        observers=observers,
-        bad_files=bad_files,
-        skipped=skipped,
-    )
+    files = _opened(source, tagger)
+    chunks = files.chunks()
     columns = functools.partial(
-        _columns, tagger=tagger, prefix=_prefix(used) if prefix is None else prefix, observers=tuple(observers)
+        _columns, tagger=tagger, prefix=_prefix(files.schema) if prefix is None else prefix, observers=files.observers
     )
     target = Path(output)
     if not (target.is_dir() or str(output).endswith(os.sep)):
-        return [_write(chunks, columns, target, tree, file_format, overwrite, progress, 0)]
+        return [_write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)]
     target.mkdir(parents=True, exist_ok=True)
     done: list[Tagged] = []
     for file, of_file in itertools.groupby(chunks, key=lambda chunk: chunk.file):
@@ -135,7 +114,7 @@ def tag(
                 f"asked for one output each in {target}; two inputs are called {Path(file).name}. Tag them apart."
             )
         n_before = sum(each.n_jets for each in done)
-        done.append(_write(of_file, columns, path, tree, file_format, overwrite, progress, n_before))
+        done.append(_write(of_file, columns, path, output_tree, file_format, overwrite, progress, n_before))
     return done
 
 
@@ -198,30 +177,20 @@ def _write(
 
 
 def score(
-    source: Source,
+    source: Source | JetFiles,
     tagger: Any,
     *,
-    schema: str | Path | Schema | None = None,
-    input_tree: str | None = None,
-    select: str | None = None,
     columns: Sequence[str] = (),
     max_jets: int | None = None,
-    bad_files: BadFiles = "fail",
-    skipped: list[SkippedFile] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
     """Returns truth and scores of the jets in ``source``, in order, to judge a tagger by.
 
     Args:
-        source: what `hepnn.read_jets` takes.
+        source: as for `tag`.
         tagger: a trained `hepnn.Tagger`.
-        schema: how the files spell jets; that of the tagger if None.
-        input_tree: the tree to read, where a file has several.
-        select: a formula of the jets' fields; only jets that pass are judged.
         columns: fields of the jets to return as well, such as a weight or ``pt``.
         max_jets: stop after so many.
-        bad_files: "fail" at a damaged file, or "skip" it.
-        skipped: a list to which the files that were skipped are added.
         progress: called with the number of jets done.
 
     Raises:
@@ -229,15 +198,7 @@ def score(
         SourceError, SchemaError, FeatureError: as in `tag`.
     """
     labels, probabilities, kept = [], [], []
-    for jets in iterate_jets(
-        source,
-        schema=_schema_for(tagger, schema),
-        tree=input_tree,
-        max_jets=max_jets,
-        select=select,
-        bad_files=bad_files,
-        skipped=skipped,
-    ):
+    for jets in _opened(source, tagger).iterate(max_jets=max_jets):
         for name in columns:
             if name not in jets.fields:
                 raise InputError(
@@ -250,7 +211,7 @@ def score(
         if progress is not None:
             progress(sum(map(len, labels)))
     if not sum(map(len, labels)):
-        raise InputError(f"asked to judge a tagger on the jets of {source}; found none. Name files that hold jets.")
+        raise InputError("asked to judge a tagger; found no jets in what was read. Name files that hold jets.")
     return Scored(
         np.concatenate(labels),
         np.concatenate(probabilities),

@@ -171,7 +171,7 @@ class TreeWriter:
         if exists and not self._overwrite:
             raise OutputError(
                 f"asked to write {self.path}, which exists already; choose another name, or overwrite it "
-                "(overwrite=True, `--force` on the command line)."
+                "(overwrite=True, `--overwrite` on the command line)."
             )
         if not has_folder:
             raise OutputError(

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import awkward as ak
+import click
 import numpy as np
 import pytest
 import uproot
@@ -81,12 +82,13 @@ def test_tag_writes_one_row_an_entry_in_order(run, files, folder, tmp_path):
 
 
 def test_tag_reads_in_steps_and_gives_the_same(files, folder, tmp_path, monkeypatch):
-    from hepnn import readers, tagging
+    from hepnn import tagging
+    from hepnn.readers import JetFiles
 
     tagger = Tagger.load(folder)
     (whole,) = tagging.tag(files, tagger, tmp_path / "whole.root")
-    original = readers.iterate_chunks
-    monkeypatch.setattr(tagging, "iterate_chunks", lambda *args, **kwargs: original(*args, **kwargs, step=7))
+    original = JetFiles.chunks
+    monkeypatch.setattr(JetFiles, "chunks", lambda files: original(files, step=7))
     (steps,) = tagging.tag(files, tagger, tmp_path / "steps.root")
     assert whole[1:] == steps[1:] == (300, 300, ("hepnn_gluon", "hepnn_quark"))
     first, second = (uproot.open(f"{part.path}:hepnn")["hepnn_quark"].array() for part in (whole, steps))
@@ -125,14 +127,14 @@ def test_generate_toy_makes_jets_that_train_and_tag(run, tmp_path):
     assert {part["background"] for part in json.loads(out)["separations"]} == {"QCD"}
 
 
-def test_nothing_is_overwritten_without_force(run, files, folder, tmp_path):
+def test_nothing_is_overwritten_unless_asked(run, files, folder, tmp_path):
     output = tmp_path / "scores.root"
     output.write_text("precious")
     code, out, err = run("tag", files[0], "--tagger", folder, "-o", output)
     assert (code, out) == (7, "")
     assert "which exists already" in err
     assert output.read_text() == "precious"
-    assert run("tag", files[0], "--tagger", folder, "-o", output, "--force")[0] == 0
+    assert run("tag", files[0], "--tagger", folder, "-o", output, "--overwrite")[0] == 0
     code, _, err = run("train", *files, "-o", folder, *QUICK)
     assert code == 7
     assert "overwrite it on purpose" in err
@@ -216,10 +218,15 @@ def test_reading_and_loading_a_tagger_do_not_load_tensorflow(files, folder):
 
 
 def test_every_command_has_a_help_with_an_example():
-    for name, command in cli.commands.items():
-        assert command.help, name
-        if name not in ("demo", "generate"):
-            assert "Example: hepnn" in command.help, name
+    def check(command, path):
+        assert command.help, path
+        if isinstance(command, click.Group):
+            for name, part in command.commands.items():
+                check(part, f"{path} {name}")
+        else:
+            assert f"Example: {path}" in command.help, path
+
+    check(cli, "hepnn")
 
 
 def test_observers_and_nested_scores_can_be_written_from_python(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import uproot
 
-from hepnn import Tagger, read_jets
+from hepnn import Tagger, open_jets, read_jets
 from hepnn.errors import InputError, OutputError, SourceError
 from hepnn.tagging import score, tag
 from hepnn.trees import TreeWriter
@@ -91,7 +91,8 @@ def test_every_format_holds_the_same(files, tagger, tmp_path, name):
 
 def test_jets_that_fail_the_selection_have_nan_and_keep_their_place(files, tagger, tmp_path):
     (everything,) = tag(files, tagger, tmp_path / "all.root")
-    (done,) = tag(files, tagger, tmp_path / "selected.root", select="pt > 100 & abs(eta) < 1.5", observers=["Jet_pt"])
+    chosen = open_jets(files, select="pt > 100 & abs(eta) < 1.5", observers=["Jet_pt"])
+    (done,) = tag(chosen, tagger, tmp_path / "selected.root")
     jets = read_jets(files)
     passes = (jets.pt.to_numpy() > 100) & (np.abs(jets.eta.to_numpy()) < 1.5)
     assert done.n_jets == passes.sum() < len(jets)
@@ -118,10 +119,10 @@ def test_a_bad_file_is_an_error_or_skipped_and_named(files, tagger, tmp_path):
     cut.write_bytes(Path(files[1]).read_bytes()[:-300])
     with pytest.raises(SourceError, match=r"cut.root; it has \d+ bytes"):
         tag([files[0], cut], tagger, tmp_path / "scores.root")
-    skipped = []
-    (done,) = tag([files[0], cut], tagger, tmp_path / "scores.root", bad_files="skip", skipped=skipped)
+    source = open_jets([files[0], cut], bad_files="skip")
+    (done,) = tag(source, tagger, tmp_path / "scores.root")
     assert done.n_entries == 60
-    assert [each.file for each in skipped] == [str(cut)]
+    assert [each.file for each in source.skipped] == [str(cut)]
 
 
 def test_an_unknown_output_is_refused(files, tagger, tmp_path):
@@ -135,10 +136,10 @@ def test_an_unknown_output_is_refused(files, tagger, tmp_path):
 
 def test_judging_takes_labels_scores_and_columns_of_the_selected_jets(files, tagger):
     jets = read_jets(files, select="pt > 100")
-    scored = score(files, tagger, select="pt > 100", columns=["pt"])
+    scored = score(open_jets(files, select="pt > 100"), tagger, columns=["pt"])
     assert scored.labels.tolist() == jets.label.tolist()
     np.testing.assert_allclose(scored.columns["pt"], jets.pt)
     with pytest.raises(InputError, match="asked for the column 'mc' of the jets"):
         score(files, tagger, columns=["mc"])
-    with pytest.raises(InputError, match=r"asked to judge a tagger on the jets .* found none"):
-        score(files, tagger, select="pt > 1000")
+    with pytest.raises(InputError, match="asked to judge a tagger; found no jets"):
+        score(open_jets(files, select="pt > 1000"), tagger)

@@ -21,6 +21,8 @@ def demo(output: str, seed: int, as_json: bool) -> None:
     """Train, evaluate and apply a quark–gluon tagger on the bundled jets, beside boosted trees.
 
     Takes about two minutes. Files of an earlier demo in the folder are replaced.
+
+    Example: hepnn demo -o results
     """
     from hepnn.demo import run_demo
     from hepnn.report import print_result

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from hepnn.cli.options import force_option, json_option, load_tagger, reading_options, report_skipped, tagger_options
+from hepnn.cli.options import (
+    Reading,
+    json_option,
+    load_tagger,
+    overwrite_option,
+    reading_options,
+    report_skipped,
+    tagger_options,
+)
 from hepnn.errors import OutputError
 
 __all__ = ["evaluate"]
@@ -22,14 +29,10 @@ __all__ = ["evaluate"]
 @click.option("--weight", metavar="FIELD", help="Jet field that holds event weights.")
 @click.option("--max-jets", type=int, help="Read only so many jets.")
 @click.option("-o", "--output", metavar="FILE", help="Write the ROC curves to this PNG, PDF or SVG.")
-@force_option
+@overwrite_option
 @json_option
 def evaluate(
-    files: tuple[str, ...],
-    schema: str | None,
-    tree: str | None,
-    select: str | None,
-    bad_files: Any,
+    reading: Reading,
     tagger_folder: str,
     custom: tuple[str, ...],
     signal: str | None,
@@ -37,7 +40,7 @@ def evaluate(
     weight: str | None,
     max_jets: int | None,
     output: str | None,
-    force: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Judge a tagger on labelled jets: AUC and background rejection with statistical errors, ROC curves.
@@ -48,24 +51,13 @@ def evaluate(
     from hepnn.progress import counting
     from hepnn.report import evaluation_table, print_result
 
-    if output and Path(output).exists() and not force:
-        raise OutputError(f"asked to write {output}, which exists. Choose another name, or add --force.")
+    if output and Path(output).exists() and not overwrite:
+        raise OutputError(f"asked to write {output}, which exists. Choose another name, or add --overwrite.")
     tagger = load_tagger(tagger_folder, custom)
-    skipped: list[Any] = []
-    with counting("scoring") as progress:
-        scored = tagging.score(
-            list(files),
-            tagger,
-            schema=schema,
-            input_tree=tree,
-            select=select,
-            bad_files=bad_files,
-            skipped=skipped,
-            columns=[weight] if weight else [],
-            max_jets=max_jets,
-            progress=progress,
-        )
     used = tagger.read_schema()
+    source = reading.open(schema=used)
+    with counting("scoring") as progress:
+        scored = tagging.score(source, tagger, columns=[weight] if weight else [], max_jets=max_jets, progress=progress)
     if background is None and used is not None and used.background in tagger.classes_:
         background = used.background
     result = evaluation.evaluate(
@@ -83,4 +75,4 @@ def evaluate(
         click.echo(json.dumps(result.to_dict()))
     else:
         print_result(evaluation_table({tagger_folder: result}))
-    report_skipped(skipped)
+    report_skipped(source.skipped)

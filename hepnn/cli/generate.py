@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hepnn import defaults
-from hepnn.cli.options import force_option, names
+from hepnn.cli.options import names, overwrite_option
 
 __all__ = ["generate"]
 
@@ -23,14 +23,14 @@ def generate() -> None:
 def _generator(command: F) -> F:
     command = click.option("--jets", "n_jets", default=100_000, show_default=True, help="How many.")(command)
     command = click.option("-o", "--output", required=True, metavar="FILE", help="ROOT file to write.")(command)
-    return force_option(command)
+    return overwrite_option(command)
 
 
 @generate.command("toy")
 @_generator
 @click.option("--seed", default=defaults.SEED, show_default=True, help="The same seed gives the same jets.")
 @click.option("--classes", default="", metavar="NAMES", help="Classes to make, by comma. [default: all ten]")
-def generate_toy_command(n_jets: int, output: str, force: bool, seed: int, classes: str) -> None:
+def generate_toy_command(n_jets: int, output: str, overwrite: bool, seed: int, classes: str) -> None:
     """Toy jets of ten classes, with the branches of the JetClass set. No physics simulation.
 
     Example: hepnn generate toy --jets 100000 -o toys.root
@@ -39,7 +39,7 @@ def generate_toy_command(n_jets: int, output: str, force: bool, seed: int, class
     from hepnn.progress import counting
 
     with counting("generating") as progress:
-        generate_toy(output, n_jets, seed=seed, classes=names(classes) or None, overwrite=force, progress=progress)
+        generate_toy(output, n_jets, seed=seed, classes=names(classes) or None, overwrite=overwrite, progress=progress)
     click.echo(f"{output}:tree: {n_jets} jets")
 
 
@@ -49,7 +49,7 @@ def generate_toy_command(n_jets: int, output: str, force: bool, seed: int, class
 @click.option("--processes", type=int, help="Worker processes. [default: one a core]")
 @click.option("--mantissa-bits", type=click.IntRange(1, 23), help="Round floats to so many bits, for small files.")
 def generate_quark_gluon_command(
-    n_jets: int, output: str, force: bool, seed: int, processes: int | None, mantissa_bits: int | None
+    n_jets: int, output: str, overwrite: bool, seed: int, processes: int | None, mantissa_bits: int | None
 ) -> None:
     """Quark and gluon jets of 500 to 550 GeV, half and half, simulated with Pythia 8; needs hepnn[pythia].
 
@@ -65,7 +65,7 @@ def generate_quark_gluon_command(
             seed=seed,
             processes=processes,
             mantissa_bits=mantissa_bits,
-            overwrite=force,
+            overwrite=overwrite,
             progress=progress,
         )
     click.echo(f"{output}:tree: {n_jets} jets")

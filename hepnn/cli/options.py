@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from hepnn.errors import InputError
 
 __all__ = [
-    "force_option",
+    "Reading",
     "import_function",
     "json_option",
     "load_tagger",
     "names",
     "option_value",
+    "overwrite_option",
     "reading_options",
     "report_skipped",
     "tagger_options",
@@ -30,26 +32,64 @@ _SKIPPED = 9
 """Exit code of a job that is done but for files that were skipped."""
 
 
+class Reading(NamedTuple):
+    """What the options say about what is read.
+
+    Attributes:
+        files: FILES.
+        schema: --schema, or None.
+        tree: --tree, or None.
+        select: --select, or None.
+        bad_files: --bad-files.
+    """
+
+    files: tuple[str, ...]
+    schema: str | None
+    tree: str | None
+    select: str | None
+    bad_files: Any
+
+    def open(self, *, schema: Any = None, observers: Sequence[str] = ()) -> Any:
+        """Returns the files, checked; with the schema given here if the options name none."""
+        from hepnn.readers import open_jets
+
+        return open_jets(
+            self.files,
+            schema=self.schema or schema or "auto",
+            tree=self.tree,
+            select=self.select,
+            observers=observers,
+            bad_files=self.bad_files,
+        )
+
+
 def reading_options(command: F) -> F:
-    """Returns the command with what says what is read: FILES, --schema, --tree, --select, --bad-files."""
-    command = click.argument("files", nargs=-1, required=True, metavar="FILES...")(command)
-    command = click.option(
-        "--bad-files",
-        type=click.Choice(["fail", "skip"]),
-        default="fail",
-        show_default=True,
-        help="Stop at a damaged file, or leave it out, list it at the end and exit with code 9.",
-    )(command)
-    command = click.option(
-        "--select", metavar="FORMULA", help='Only jets that pass, such as "pt > 500 & abs(eta) < 2".'
-    )(command)
-    command = click.option("--tree", metavar="NAME", help="Tree to read, where a file has several.")(command)
-    return click.option(
-        "--schema",
-        metavar="NAME|TOML",
-        help="How the files spell jets: a built-in schema or your own file. [default: the tagger's, else found "
-        "from the branches]",
-    )(command)
+    """Returns the command with what says what is read; it gets all of it as ``reading``, a `Reading`."""
+
+    @functools.wraps(command)
+    def with_reading(**options: Any) -> Any:
+        return command(reading=Reading(*(options.pop(name) for name in Reading._fields)), **options)
+
+    for parameter in (
+        click.option(
+            "--bad-files",
+            type=click.Choice(["fail", "skip"]),
+            default="fail",
+            show_default=True,
+            help="Stop at a damaged file, or leave it out, list it at the end and exit with code 9.",
+        ),
+        click.option("--select", metavar="FORMULA", help='Only jets that pass, such as "pt > 500 & abs(eta) < 2".'),
+        click.option("--tree", metavar="NAME", help="Tree to read, where a file has several."),
+        click.option(
+            "--schema",
+            metavar="NAME|TOML",
+            help="How the files spell jets: a built-in schema or your own file. [default: the tagger's, else found "
+            "from the branches]",
+        ),
+        click.argument("files", nargs=-1, required=True, metavar="FILES..."),
+    ):
+        with_reading = parameter(with_reading)
+    return with_reading
 
 
 def tagger_options(command: F) -> F:
@@ -65,9 +105,9 @@ def tagger_options(command: F) -> F:
     )(command)
 
 
-def force_option(command: F) -> F:
-    """Returns the command with --force."""
-    return click.option("--force", is_flag=True, help="Overwrite the output if it exists.")(command)
+def overwrite_option(command: F) -> F:
+    """Returns the command with --overwrite."""
+    return click.option("--overwrite", "--force", is_flag=True, help="Replace the output if it exists.")(command)
 
 
 def json_option(command: F) -> F:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
 from hepnn import defaults
 from hepnn.cli.options import (
-    force_option,
+    Reading,
     json_option,
     load_tagger,
     names,
+    overwrite_option,
     reading_options,
     report_skipped,
     tagger_options,
@@ -32,6 +32,7 @@ __all__ = ["tag"]
     help="One *.root or *.parquet file for all scores, or a folder for one file an input.",
 )
 @click.option(
+    "--file-format",
     "--format",
     "file_format",
     type=click.Choice(["ttree", "rntuple", "parquet"]),
@@ -40,14 +41,10 @@ __all__ = ["tag"]
 @click.option("--output-tree", default=defaults.SCORE_TREE, show_default=True, help="Tree to write.")
 @click.option("--prefix", help="Of the columns' names. [default: hepnn_, and Jet_hepnn_ for jets in events]")
 @click.option("--observers", default="", metavar="NAMES", help="Branches to copy beside the scores, by comma.")
-@force_option
+@overwrite_option
 @json_option
 def tag(
-    files: tuple[str, ...],
-    schema: str | None,
-    tree: str | None,
-    select: str | None,
-    bad_files: Any,
+    reading: Reading,
     tagger_folder: str,
     custom: tuple[str, ...],
     output: str,
@@ -55,7 +52,7 @@ def tag(
     output_tree: str,
     prefix: str | None,
     observers: str,
-    force: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Write the scores of jets to a file, one row an entry, in order: a friend of the input.
@@ -68,22 +65,16 @@ def tag(
     from hepnn.progress import counting
 
     tagger = load_tagger(tagger_folder, custom)
-    skipped: list[Any] = []
+    source = reading.open(schema=tagger.read_schema(), observers=names(observers))
     with counting("tagging") as progress:
         done = tagging.tag(
-            list(files),
+            source,
             tagger,
             output,
-            schema=schema,
-            input_tree=tree,
-            select=select,
-            observers=names(observers),
-            tree=output_tree,
+            output_tree=output_tree,
             prefix=prefix,
             file_format=file_format,
-            overwrite=force,
-            bad_files=bad_files,
-            skipped=skipped,
+            overwrite=overwrite,
             progress=progress,
         )
     if as_json:
@@ -93,4 +84,4 @@ def tag(
             click.echo(
                 f"{each.path}:{output_tree}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}"
             )
-    report_skipped(skipped)
+    report_skipped(source.skipped)

@@ -25,7 +25,10 @@ def task() -> None:
 @task.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the tasks, what each teaches, and its targets."""
+    """List the tasks, what each teaches, and its targets.
+
+    Example: hepnn task list
+    """
     from hepnn.report import print_result
     from hepnn.tasks import TASKS
     from hepnn.tasks.report import task_table
@@ -82,6 +85,8 @@ def report_command(output: str, seed: int, quick: bool) -> None:
 
     Results of the same seed that are in the folder already are taken as they are, all others made first, which takes
     about half an hour; with --quick about three minutes.
+
+    Example: hepnn task report -o tasks/
     """
     from hepnn.tasks import TASKS
     from hepnn.tasks.report import write_report

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hepnn import defaults
-from hepnn.cli.options import force_option, json_option, names, option_value, reading_options, report_skipped
+from hepnn.cli.options import (
+    Reading,
+    json_option,
+    names,
+    option_value,
+    overwrite_option,
+    reading_options,
+    report_skipped,
+)
 from hepnn.errors import InputError, OutputError
 
 __all__ = ["train"]
@@ -85,14 +92,10 @@ __all__ = ["train"]
     help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
-@force_option
+@overwrite_option
 @json_option
 def train(  # one argument an option
-    files: tuple[str, ...],
-    schema: str | None,
-    tree: str | None,
-    select: str | None,
-    bad_files: Any,
+    reading: Reading,
     output: str,
     model: str,
     model_options: tuple[str, ...],
@@ -112,7 +115,7 @@ def train(  # one argument an option
     seed: int,
     logs: str | None,
     resume: bool,
-    force: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Train a tagger on labelled jets.
@@ -122,29 +125,26 @@ def train(  # one argument an option
     import awkward as ak
 
     from hepnn.progress import console, epoch_lines, load_tensorflow
-    from hepnn.readers import read_jets, schema_of
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
 
     folder = Path(output)
-    check_target(folder, overwrite=force)
+    check_target(folder, overwrite=overwrite)
     checkpoint = folder.with_name(f".{folder.name}.checkpoint")
-    if checkpoint.exists() and not (resume or force):
+    if checkpoint.exists() and not (resume or overwrite):
         raise OutputError(
-            f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it: --force."
+            f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it "
+            "with --overwrite."
         )
-    used = schema_of(list(files), schema=schema or "auto", tree=tree, bad_files=bad_files)
-    skipped: list[Any] = []
-    reading: dict[str, Any] = {
-        "schema": used,
-        "tree": tree,
-        "select": select,
-        "bad_files": bad_files,
-        "skipped": skipped,
-    }
-    jets = read_jets(list(files), max_jets=max_jets, **reading)
-    held_out = read_jets(list(validation), **reading) if validation else None
-    console.print(f"{len(jets)} jets, schema {used.name}", highlight=False)
+    source = reading.open()
+    jets = source.read(max_jets=max_jets)
+    skipped = list(source.skipped)
+    held_out = None
+    if validation:
+        beside = reading._replace(files=validation).open(schema=source.schema)
+        held_out = beside.read()
+        skipped += beside.skipped
+    console.print(f"{len(jets)} jets, schema {source.schema.name}", highlight=False)
     if weight is not None and weight not in jets.fields:
         raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
     tagger = Tagger(
@@ -161,7 +161,7 @@ def train(  # one argument an option
         learning_rate=learning_rate,
         patience=patience,
         seed=seed,
-        schema=used,
+        schema=source.schema,
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -183,7 +183,7 @@ def train(  # one argument an option
                 f"the state after the last whole epoch is in {checkpoint}; go on with --resume", highlight=False
             )
         raise
-    tagger.save(folder, overwrite=force)
+    tagger.save(folder, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
     trained = tagger.training_
     best = {name: values[trained.best_epoch] for name, values in trained.history.items()}

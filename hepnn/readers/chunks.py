@@ -15,7 +15,7 @@ from hepnn.expressions import Expression
 from hepnn.jets import collections_of
 from hepnn.readers.formats import read_steps
 from hepnn.readers.layouts import rows_from_columns
-from hepnn.readers.preflight import BadFiles, Plan, SkippedFile
+from hepnn.readers.preflight import Plan, SkippedFile
 from hepnn.readers.tables import Table
 from hepnn.schema import Schema, jets_from_rows
 
@@ -50,12 +50,18 @@ def chunks_of(
     step: int,
     max_jets: int | None,
     select: Expression | None,
-    bad_files: BadFiles = "fail",
-    skipped: list[SkippedFile] | None = None,
+    skipped: list[SkippedFile] | None,
 ) -> Iterator[JetChunk]:
     """Yields the jets of every file in turn, at most ``step`` entries at once.
 
     The chunk in which ``max_jets`` is reached ends with the entry of the last jet wanted.
+
+    Args:
+        made: what to read.
+        step: entries at once.
+        max_jets: stop after so many jets, or None.
+        select: what jets have to pass, or None.
+        skipped: a list to which damaged files are added; None to stop at one.
 
     Raises:
         SourceError: a file turns out to be damaged.
@@ -73,7 +79,7 @@ def chunks_of(
                     if left <= 0:
                         return
         except SourceError as error:
-            if bad_files == "fail" or skipped is None:
+            if skipped is None:
                 raise
             skipped.append(SkippedFile(table.file, str(error), done))
 

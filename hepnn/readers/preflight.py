@@ -59,21 +59,21 @@ def plan(
     *,
     schema: str | Path | Schema,
     tree: str | None,
-    observers: Sequence[str] = (),
-    bad_files: BadFiles = "fail",
-    skipped: list[SkippedFile] | None = None,
+    observers: Sequence[str],
+    bad_files: BadFiles,
+    skipped: list[SkippedFile],
 ) -> Plan:
     """Returns what to read of ``source``, after every file was checked.
 
+    Arguments are those of `hepnn.readers.open_jets`; files that are skipped are added to ``skipped``.
+
     Raises:
-        InputError: files are to be skipped, and there is no list to name them in.
+        InputError: ``bad_files`` is not known.
         SourceError: a file is missing, damaged, or differs from the first; or no file is left.
         SchemaError: no schema fits, or the one named is malformed.
     """
     if bad_files not in ("fail", "skip"):
         raise InputError(f"asked for bad_files={bad_files!r}; known: 'fail', 'skip'.")
-    if bad_files == "skip" and skipped is None:
-        raise InputError("asked to skip bad files; give a list as skipped=, in which they are named at the end.")
     named = None if schema == "auto" else load_schema(schema)
     made: Plan | None = None
     for location in locate(source):
@@ -85,13 +85,11 @@ def plan(
                 _check_like_first(table, made)
                 made.tables.append(table)
         except SourceError as error:
-            if bad_files == "fail" or skipped is None:
+            if bad_files == "fail":
                 raise
             skipped.append(SkippedFile(location.file, str(error), 0))
     if made is None:
-        raise SourceError(
-            f"asked to read {source}; every file was skipped. First: {skipped[0].reason if skipped else ''}"
-        )
+        raise SourceError(f"asked to read {source}; every file was skipped. First: {skipped[0].reason}")
     return made
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import uproot
 
-from hepnn import iterate_jets, read_jets
+from hepnn import iterate_jets, open_jets, read_jets
 from hepnn.errors import InputError, SchemaError, SourceError
-from hepnn.readers import DEFAULT_STEP, iterate_chunks, match_of
+from hepnn.readers import DEFAULT_STEP
 from tests.readers.test_layouts import N_EVENTS, events, pfnano, write_tree
 from tests.readers.test_reading import columns, same, write
 
@@ -24,7 +24,7 @@ def event_file(events, tmp_path):
 @pytest.mark.parametrize("step", [1, 4, 100])
 def test_a_selection_says_which_of_all_jets_passed(event_file, events, step):
     every = read_jets(event_file)
-    chunks = list(iterate_chunks(event_file, select="pt > 20 & abs(eta) < 1.5", step=step))
+    chunks = list(open_jets(event_file, select="pt > 20 & abs(eta) < 1.5").chunks(step=step))
     passed = np.concatenate([chunk.selected for chunk in chunks])
     expected = [jet["pt"] > 20 and abs(jet["eta"]) < 1.5 for event in events for jet in event]
     assert passed.tolist() == expected
@@ -62,7 +62,7 @@ def test_max_jets_is_exact_and_chunks_end_with_an_entry(event_file, limit, selec
     assert read_jets(event_file, select=select, max_jets=limit).tolist() == every[:limit].tolist()
     steps = list(iterate_jets(event_file, select=select, max_jets=limit, step=step))
     assert ak.concatenate(steps).tolist() == every[:limit].tolist()
-    chunks = list(iterate_chunks(event_file, select=select, max_jets=limit, step=step))
+    chunks = list(open_jets(event_file, select=select).chunks(max_jets=limit, step=step))
     n_jets = sum(len(chunk.jets) for chunk in chunks)
     assert n_jets >= min(limit, len(every))
     for chunk in chunks:
@@ -80,7 +80,7 @@ def test_max_jets_of_a_selection_among_flat_jets(tmp_path):
     path = write(tmp_path / "jets.root", columns(30))
     every = read_jets(path, select="pt > 1.5")
     assert read_jets(path, select="pt > 1.5", max_jets=3).tolist() == every[:3].tolist()
-    (chunk,) = iterate_chunks(path, select="pt > 1.5", max_jets=3)
+    (chunk,) = open_jets(path, select="pt > 1.5").chunks(max_jets=3)
     assert chunk.stop == len(chunk.selected) == int(np.flatnonzero(columns(30)["jet_pt"] > 1.5)[2]) + 1
 
 
@@ -105,12 +105,11 @@ def good_and_bad(tmp_path):
 def test_skipped_files_are_named_with_the_reason(good_and_bad, first):
     good, cut, other, last = good_and_bad
     files = [good, cut, other, last] if first == 0 else [cut, good, other, last]
-    skipped = []
-    jets = read_jets(files, bad_files="skip", skipped=skipped)
-    same(jets, read_jets([good, last]))
-    assert {each.file for each in skipped} == {str(cut), str(other)}
-    assert all(each.n_entries_read == 0 for each in skipped)
-    reasons = {each.file: each.reason for each in skipped}
+    opened = open_jets(files, bad_files="skip")
+    same(opened.read(), read_jets([good, last]))
+    assert {each.file for each in opened.skipped} == {str(cut), str(other)}
+    assert all(each.n_entries_read == 0 for each in opened.skipped)
+    reasons = {each.file: each.reason for each in opened.skipped}
     assert "the copy was cut short" in reasons[str(cut)]
     assert "needs the branch 'part_px'" in reasons[str(other)]
 
@@ -137,38 +136,34 @@ def test_a_file_that_breaks_on_the_way_says_how_far_it_was_read(tmp_path):
     data[seek + size // 2 : seek + size // 2 + 30] = bytes(30)
     (tmp_path / "two.root").write_bytes(data)
     files = [tmp_path / "two.root", path]
-    skipped = []
-    chunks = list(iterate_chunks(files, bad_files="skip", skipped=skipped))
+    opened = open_jets(files, bad_files="skip")
+    chunks = list(opened.chunks())
     assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, DEFAULT_STEP), (0, 30)]
-    ((file_name, reason, n_read),) = skipped
+    ((file_name, reason, n_read),) = opened.skipped
     assert (file_name, n_read) == (str(files[0]), DEFAULT_STEP)
     assert "branch 'part_pid', entries 50000 to 50300, is damaged" in reason
     # read whole, a skipped file leaves nothing behind
-    same(read_jets(files, bad_files="skip", skipped=[]), read_jets(path))
+    same(open_jets(files, bad_files="skip").read(), read_jets(path))
 
 
-def test_skipping_needs_a_list_for_the_names(good_and_bad):
-    with pytest.raises(InputError, match="give a list as skipped="):
-        read_jets(list(good_and_bad), bad_files="skip")
+def test_bad_files_fail_or_are_skipped_and_nothing_else(good_and_bad):
     with pytest.raises(InputError, match="known: 'fail', 'skip'"):
-        iterate_chunks(list(good_and_bad), bad_files="ignore")
+        open_jets(list(good_and_bad), bad_files="ignore")
 
 
 def test_if_every_file_is_bad_there_is_an_error(good_and_bad):
-    skipped = []
     with pytest.raises(SourceError, match=r"every file was skipped. First: .*cut.root"):
-        read_jets(good_and_bad[1], bad_files="skip", skipped=skipped)
-    assert len(skipped) == 1
+        open_jets(good_and_bad[1], bad_files="skip")
 
 
 def test_the_schema_found_comes_with_its_reason_and_the_others_that_fit(events, tmp_path):
     content = pfnano(events)
     renamed = {f"Fat{k}": v for k, v in content.items() if k.startswith("Jet")}
-    match = match_of(write_tree(tmp_path / "both.root", {**content, **renamed}))
+    match = open_jets(write_tree(tmp_path / "both.root", {**content, **renamed})).match
     assert match.schema.name == "pfnano-ak4"
     assert match.others == ("pfnano-ak8",)
     assert "so are those of pfnano-ak8" in match.reason
-    named = match_of(tmp_path / "both.root", schema="pfnano-ak8")
+    named = open_jets(tmp_path / "both.root", schema="pfnano-ak8").match
     assert (named.schema.name, named.reason) == ("pfnano-ak8", "it was named")
 
 

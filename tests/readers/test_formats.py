@@ -10,7 +10,7 @@ import uproot
 
 from hepnn import iterate_jets, read_jets
 from hepnn.errors import DependencyError, SourceError
-from hepnn.readers import iterate_chunks, match_of
+from hepnn.readers import open_jets
 from hepnn.schema import Schema, load_schema
 from tests.conftest import make_jets
 
@@ -160,7 +160,7 @@ def test_the_same_jets_in_every_format_read_back_equal(name, tmp_path):
 @pytest.mark.parametrize("step", [1, 9, 40])
 def test_steps_give_the_same_in_every_format(name, step, tmp_path):
     path, schema = WRITERS[name](tmp_path, columns(40))
-    chunks = list(iterate_chunks(path, schema=schema, step=step))
+    chunks = list(open_jets(path, schema=schema).chunks(step=step))
     assert max(len(chunk.jets) for chunk in chunks) <= step
     assert [chunk.start for chunk in chunks] == [0, *(chunk.stop for chunk in chunks[:-1])]
     assert chunks[-1].stop == 40
@@ -180,7 +180,7 @@ def test_no_entries_give_no_jets_with_all_fields(name, tmp_path):
     assert len(jets) == 0
     assert jets.fields == ["pt", "eta", "phi", "energy", "label", "particles"]
     assert jets.particles.fields == ["pt", "eta", "phi", "energy", "pid"]
-    assert [len(chunk.jets) for chunk in iterate_chunks(path, schema=schema)] == [0]
+    assert [len(chunk.jets) for chunk in open_jets(path, schema=schema).chunks()] == [0]
 
 
 def test_jets_to_parquet_and_back_are_the_same_in_every_field(tmp_path):
@@ -192,7 +192,7 @@ def test_jets_to_parquet_and_back_are_the_same_in_every_field(tmp_path):
     back = read_jets(path)
     assert set(back.fields) == set(jets.fields)
     assert set(back.particles.fields) == set(jets.particles.fields)
-    assert match_of(path).schema.name == "jets"
+    assert open_jets(path).schema.name == "jets"
     for field in ("pt", "eta", "phi", "energy", "number", "label"):
         assert back[field].tolist() == jets[field].tolist()
     for collection in ("particles", "vertices"):

@@ -7,7 +7,7 @@ import uproot
 
 from hepnn import read_jets
 from hepnn.errors import SchemaError
-from hepnn.readers import iterate_chunks
+from hepnn.readers import open_jets
 from hepnn.readers.layouts import LAYOUTS, rows_from_columns
 from hepnn.schema import LAYOUTS as DESCRIBED
 from hepnn.schema import Schema, jets_from_rows, load_schema
@@ -89,11 +89,11 @@ def test_nested_jets_in_events(events, tmp_path):
             "observers": {"run": "run"},
         }
     )
-    (chunk,) = iterate_chunks(path, schema=schema)
+    (chunk,) = open_jets(path, schema=schema).chunks()
     check(chunk.jets, events)
     assert chunk.counts.tolist() == [len(event) for event in events]
     assert chunk.jets.run.tolist() == [number for number, event in enumerate(events) for _ in event]
-    steps = list(iterate_chunks(path, schema=schema, step=4))
+    steps = list(open_jets(path, schema=schema).chunks(step=4))
     assert ak.concatenate([step.jets for step in steps]).tolist() == chunk.jets.tolist()
 
 
@@ -255,7 +255,7 @@ def test_ranges_of_links(events, tmp_path):
         np.testing.assert_allclose(found.particles.pt, [p["pt"] for p in jet["particles"]], rtol=1e-9)
         np.testing.assert_allclose(found.particles.phi, [p["phi"] for p in jet["particles"]], rtol=1e-9)
         assert all(found.particles.is_photon)
-    assert [chunk.counts.tolist() for chunk in iterate_chunks(path)] == [[len(event) for event in events]]
+    assert [chunk.counts.tolist() for chunk in open_jets(path).chunks()] == [[len(event) for event in events]]
 
 
 def test_a_range_that_leaves_its_links_is_named(events):

@@ -7,7 +7,7 @@ import uproot
 
 from hepnn import iterate_jets, read_jets
 from hepnn.errors import InputError, SchemaError, SourceError
-from hepnn.readers import iterate_chunks, schema_of
+from hepnn.readers import open_jets
 from hepnn.schema import load_schema
 from hepnn.trees import TreeWriter
 
@@ -77,7 +77,7 @@ def test_a_glob_a_folder_and_a_list_mean_the_same(two_files, tmp_path):
 
 
 def test_chunks_say_where_they_come_from(two_files):
-    chunks = list(iterate_chunks(two_files, step=20))
+    chunks = list(open_jets(two_files).chunks(step=20))
     assert [(chunk.file, chunk.start, chunk.stop) for chunk in chunks] == [
         (str(two_files[0]), 0, 20),
         (str(two_files[0]), 20, 25),
@@ -109,7 +109,7 @@ def test_a_file_without_entries_gives_no_jets_with_all_fields(tmp_path):
     jets = read_jets(none)
     assert len(jets) == 0
     assert jets.fields == read_jets(full).fields
-    assert [len(chunk.jets) for chunk in iterate_chunks([none, full, none])] == [0, 3, 0]
+    assert [len(chunk.jets) for chunk in open_jets([none, full, none]).chunks()] == [0, 3, 0]
     same(read_jets([none, full, none]), read_jets(full))
 
 
@@ -124,8 +124,8 @@ def test_an_alias_stored_in_the_tree_is_not_evaluated(tmp_path, monkeypatch):
     assert len(read_jets(path)) == 3
 
 
-def test_schema_of_says_which_was_found(two_files):
-    assert schema_of(two_files) == load_schema("hepnn")
+def test_opened_files_know_their_schema(two_files):
+    assert open_jets(two_files).schema == load_schema("hepnn")
 
 
 def without(name):
@@ -230,7 +230,7 @@ def test_a_damaged_basket_is_named_with_branch_and_entries(tmp_path):
 @pytest.mark.parametrize("settings", [{"step": 0}, {"max_jets": -1}])
 def test_nonsense_numbers_are_refused(two_files, settings):
     with pytest.raises(InputError, match="neither can be negative"):
-        iterate_chunks(two_files, **settings)
+        open_jets(two_files).chunks(**settings)
 
 
 def test_contradicting_labels_name_file_and_entries(tmp_path):
