@@ -13,7 +13,7 @@ The values are raw; scaling happens inside the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,18 +22,25 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
+from hepnn.augmentation import augmenter
 from hepnn.errors import FeatureError, InputError
 from hepnn.features import (
     JET_FEATURES,
     PARTICLE_FEATURES,
     Feature,
+    available,
     by_name_or_own,
     evaluate_features,
     resolve_features,
 )
 from hepnn.jets import check_jets, collections_of
+from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
+from hepnn.tensors import JET, Augment, TensorSpec
 
-__all__ = ["Clouds", "Collection", "ParticleCloud", "Sequences"]
+__all__ = ["Clouds", "Collection", "ParticleCloud", "Sequences", "cloud_for"]
+
+Names = str | Iterable[str | Feature | Callable[..., Any]]
+"""Names of features or of sets of them, or Python functions."""
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -108,6 +115,22 @@ class Clouds:
         return Clouds(parts, None if self.jet is None else self.jet[rows])
 
     @property
+    def shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The shape of each dense tensor without the jet axis; None for the number of particles."""
+        shapes: dict[str, tuple[int | None, ...]] = {}
+        for name, sequences in self.collections.items():
+            shapes[name] = (None, sequences.values.shape[1])
+            shapes[f"{name}_mask"] = (None,)
+        if self.jet is not None:
+            shapes[JET] = self.jet.shape[1:]
+        return shapes
+
+    @property
+    def n_truncated(self) -> dict[str, int]:
+        """By collection, how many jets lost records to the limit on their number."""
+        return {name: sequences.n_truncated for name, sequences in self.collections.items()}
+
+    @property
     def lengths(self) -> Integers:
         """The length of each jet's longest sequence, (jet,)."""
         return np.max([sequences.lengths for sequences in self.collections.values()], axis=0)
@@ -141,7 +164,7 @@ class Clouds:
             inputs[name] = values
             inputs[f"{name}_mask"] = mask
         if self.jet is not None:
-            inputs["jet"] = self.jet[rows]
+            inputs[JET] = self.jet[rows]
         return inputs
 
 
@@ -176,6 +199,50 @@ class ParticleCloud:
             evaluate_features(jets, self.jet_features, collection=None) if self.jet_features else None,
         )
 
+    def specs(self, clouds: Clouds, *, scaling: str) -> dict[str, TensorSpec]:
+        """Returns what the network is told of each tensor.
+
+        Args:
+            clouds: those of the training jets.
+            scaling: "fixed" for the features' own centre and scale, "fitted" to work them out from ``clouds``.
+
+        Raises:
+            InputError: another scaling.
+        """
+        if scaling not in ("fixed", "fitted"):
+            raise InputError(f"asked for the scaling {scaling!r}; known: fixed, fitted.")
+
+        def scaled(features: Sequence[Feature], values: Floats) -> Scaling:
+            return fixed_scaling(features) if scaling == "fixed" else fit_scaling(features, values)
+
+        specs = {}
+        for name, collection in self.collections.items():
+            values = clouds.collections[name].values
+            hardest_first = collection.order_by == "pt" and collection.descending
+            shape = (None, len(collection.features))
+            specs[name] = TensorSpec(shape, scaled(collection.features, values), hardest_first)
+        if clouds.jet is not None:
+            specs[JET] = TensorSpec((len(self.jet_features),), scaled(self.jet_features, clouds.jet))
+        return specs
+
+    def augmenter(self, names: Sequence[str]) -> Augment:
+        """Returns the function that varies a training batch; ``names`` are keys of `hepnn.augmentation.AUGMENTATIONS`.
+
+        Raises:
+            InputError: an unknown name.
+        """
+        features = {name: [feature.name for feature in part.features] for name, part in self.collections.items()}
+        return augmenter(names, features)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns the arguments with which a `hepnn.Tagger` makes this representation."""
+        return {
+            "features": {
+                name: by_name_or_own(part.features, PARTICLE_FEATURES) for name, part in self.collections.items()
+            },
+            "jet_features": by_name_or_own(self.jet_features, JET_FEATURES),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Returns a description that JSON can hold; features go by name."""
         return {
@@ -209,6 +276,45 @@ class ParticleCloud:
             },
             _by_name(description["jet_features"], JET_FEATURES, custom),
         )
+
+
+def cloud_for(
+    jets: ak.Array,
+    *,
+    features: Names | Mapping[str, Names],
+    jet_features: Names,
+    max_particles: int,
+    order_by: str,
+    descending: bool,
+) -> ParticleCloud:
+    """Returns the representation for jets like these.
+
+    Args:
+        jets: (jet,) records, looked at only for what they provide.
+        features: "auto" for all of `hepnn.features.AUTO_SETS` that the jets provide, names of features or sets, or
+            functions; by collection if a mapping, else those of ``particles``.
+        jet_features: names in `hepnn.features.JET_FEATURES`, or functions.
+        max_particles: records kept a jet and collection.
+        order_by: the records' field that orders the sequences.
+        descending: whether the greatest comes first.
+
+    Raises:
+        InputError: no features, or no room for particles.
+        FeatureError: an unknown feature.
+    """
+    by_collection = features if isinstance(features, Mapping) else {"particles": features}
+    return ParticleCloud(
+        {
+            name: Collection(
+                resolve_features(available(jets, name) if wanted == "auto" else wanted),
+                max_particles=max_particles,
+                order_by=order_by,
+                descending=descending,
+            )
+            for name, wanted in by_collection.items()
+        },
+        resolve_features(jet_features, JET_FEATURES),
+    )
 
 
 def _by_name(

@@ -25,17 +25,17 @@ from typing import Any
 import numpy as np
 
 from hepnn import __version__
-from hepnn.clouds import ParticleCloud
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
-from hepnn.features import JET_FEATURES, PARTICLE_FEATURES, by_name_or_own
 from hepnn.history import Trained
-from hepnn.models import MODELS, TensorSpec
+from hepnn.models import MODELS
+from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
+from hepnn.tensors import TensorSpec
 
 __all__ = ["check_target", "load", "save", "set_weights"]
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION, WEIGHTS = "tagger.json", "weights.npz"
 _PACKAGES = ("keras", "tensorflow", "numpy", "awkward", "scikit-learn")
 
@@ -102,7 +102,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
     recipe = {
         name: _plain(value)
         for name, value in tagger.get_params(deep=False).items()
-        if name not in ("model", "model_options", "features", "jet_features", "schema")
+        if name not in ("model", "model_options", "representation", "features", "jet_features", "schema")
     }
     training = tagger.training_
     return {
@@ -114,7 +114,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
             "name": model if isinstance(model, str) else _name_of(model),
             "options": dict(tagger.model_options or {}),
         },
-        "representation": tagger.representation_.to_dict(),
+        "representation": describe(tagger.representation_),
         "inputs": {
             name: {"shape": list(spec.shape), "scaling": spec.scaling._asdict(), "hardest_first": spec.hardest_first}
             for name, spec in tagger.inputs_.items()
@@ -165,17 +165,13 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         schema = description["schema"]
         tagger.schema = None if schema is None else Schema.from_dict(schema)
         try:
-            tagger.representation_ = ParticleCloud.from_dict(description["representation"], custom=custom)
+            tagger.representation_ = described(description["representation"], custom=custom)
         except FeatureError as error:
             raise TaggerError(
                 f"the tagger in {folder}: {error} If it is a function of your own, hand it over: "
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             ) from error
-        tagger.features = {
-            name: by_name_or_own(part.features, PARTICLE_FEATURES)
-            for name, part in tagger.representation_.collections.items()
-        }
-        tagger.jet_features = by_name_or_own(tagger.representation_.jet_features, JET_FEATURES)
+        tagger.set_params(**tagger.representation_.settings())
         tagger.inputs_ = {
             name: TensorSpec(
                 tuple(spec["shape"]),

@@ -25,19 +25,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 
 from hepnn import defaults, storage
-from hepnn.augmentation import augmenter
-from hepnn.clouds import Clouds, Collection, ParticleCloud
+from hepnn.clouds import Names, cloud_for
 from hepnn.errors import InputError, TaggerError
-from hepnn.features import JET_FEATURES, Feature, available, resolve_features
-from hepnn.jets import as_jets, check_jets, labels_of
-from hepnn.models import TensorSpec, build_model
-from hepnn.models.inputs import JET
-from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
+from hepnn.features import Feature
+from hepnn.jets import as_jets, check_jets, labels_of, weights_of
+from hepnn.models import build_model
+from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
+from hepnn.tensors import Representation
 
 __all__ = ["Tagger"]
-
-Names = str | Iterable[str | Feature | Callable[..., Any]]
 
 _CHUNK = 50_000
 """Jets turned into tensors at once when scoring, to bound memory."""
@@ -52,6 +49,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     Args:
         model: a name in `hepnn.models.MODELS`, ``package.module:function``, or a function that builds the model.
         model_options: keyword arguments of that function, such as ``{"units": (64,)}``.
+        representation: how jets become tensors, such as a `hepnn.clouds.ParticleCloud`; if None, a cloud made from the
+            five settings that follow.
         features: what is seen of each particle: "auto" (all of `hepnn.features.AUTO_SETS` that the jets provide),
             names of features or sets, or Python functions. A mapping gives them for several collections.
         jet_features: what is seen of the jet as a whole: names in `hepnn.features.JET_FEATURES`, or functions.
@@ -78,6 +77,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         model: str | Callable[..., Any] = defaults.MODEL,
         *,
         model_options: Mapping[str, Any] | None = None,
+        representation: Representation | None = None,
         features: Names | Mapping[str, Names] = defaults.FEATURES,
         jet_features: Names = (),
         max_particles: int = defaults.MAX_PARTICLES,
@@ -99,6 +99,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     ) -> None:
         self.model = model
         self.model_options = model_options
+        self.representation = representation
         self.features = features
         self.jet_features = jet_features
         self.max_particles = max_particles
@@ -152,7 +153,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self._check_settings()
         jets = check_jets(as_jets(jets))
         labels = labels_of(jets, y)
-        weights = _weights(sample_weight, len(jets))
+        weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = np.unique(labels, return_inverse=True)
         counts = np.bincount(targets)
         if len(self.classes_) < 2 or counts.min() < _LEAST_JETS_A_CLASS:
@@ -161,8 +162,15 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 f"asked to tell classes apart; found {found or 'no jets'}. Training takes at least two classes with "
                 f"at least {_LEAST_JETS_A_CLASS} jets each."
             )
-        self.representation_ = self._representation(jets)
-        clouds = self.representation_.tensors(jets)
+        self.representation_ = self.representation or cloud_for(
+            jets,
+            features=self.features,
+            jet_features=self.jet_features,
+            max_particles=self.max_particles,
+            order_by=self.order_by,
+            descending=self.descending,
+        )
+        tensors = self.representation_.tensors(jets)
         if validation is None:
             kept, held_out = train_test_split(
                 np.arange(len(jets)),
@@ -170,8 +178,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 stratify=targets,
                 random_state=self.seed,
             )
-            validating = (clouds[held_out], targets[held_out], None if weights is None else weights[held_out])
-            clouds, targets = clouds[kept], targets[kept]
+            validating = (tensors[held_out], targets[held_out], None if weights is None else weights[held_out])
+            tensors, targets = tensors[kept], targets[kept]
             weights = None if weights is None else weights[kept]
         else:
             jets_v, y_v, weights_v = (
@@ -181,19 +189,19 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             validating = (
                 self.representation_.tensors(jets_v),
                 self._indices(labels_of(jets_v, y_v)),
-                _weights(weights_v, len(jets_v)),
+                weights_of(weights_v, len(jets_v)),
             )
         self._check_validation(*validating[1:])
-        self.inputs_ = self._inputs(clouds)
-        self.n_truncated_ = {name: part.n_truncated for name, part in clouds.collections.items()}
+        self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
+        self.n_truncated_ = tensors.n_truncated
         batches = training.BucketedBatches(
-            clouds,
+            tensors,
             targets,
             self._training_weights(targets, weights),
             batch_size=self.batch_size,
             n_buckets=self.n_buckets,
             seed=self.seed,
-            augment=augmenter(self.augment, self._feature_names()) if self.augment else None,
+            augment=self.representation_.augmenter(self.augment) if self.augment else None,
         )
         with training.seeded(self.seed):
             model = self._build()
@@ -213,21 +221,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
         self._model = model
         return self
-
-    def _representation(self, jets: ak.Array) -> ParticleCloud:
-        by_collection = self.features if isinstance(self.features, Mapping) else {"particles": self.features}
-        return ParticleCloud(
-            {
-                name: Collection(
-                    resolve_features(available(jets, name) if features == "auto" else features),
-                    max_particles=self.max_particles,
-                    order_by=self.order_by,
-                    descending=self.descending,
-                )
-                for name, features in by_collection.items()
-            },
-            resolve_features(self.jet_features, JET_FEATURES),
-        )
 
     def _check_settings(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("n_buckets", 1), ("patience", 1), ("seed", 0)):
@@ -259,35 +252,11 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         parts = {
             name: repr(value) for name, value in self.get_params(deep=False).items() if name not in ("model", "schema")
         }
-        parts["features"] = repr(self._feature_names())
+        parts["representation"] = repr(describe(self.representation_))
         parts["classes"] = repr(self.classes_.tolist())
         parts["scaling of the inputs"] = repr(self.inputs_)
         parts["jets"] = f"{len(targets)}, labels {hashlib.sha256(targets.tobytes()).hexdigest()[:12]}"
         return parts
-
-    def _feature_names(self) -> dict[str, list[str]]:
-        return {
-            name: [feature.name for feature in collection.features]
-            for name, collection in self.representation_.collections.items()
-        }
-
-    def _inputs(self, clouds: Clouds) -> dict[str, TensorSpec]:
-        if self.scaling not in ("fixed", "fitted"):
-            raise InputError(f"asked for the scaling {self.scaling!r}; known: fixed, fitted.")
-
-        def scaling(features: Sequence[Feature], values: npt.NDArray[np.float32]) -> Scaling:
-            return fixed_scaling(features) if self.scaling == "fixed" else fit_scaling(features, values)
-
-        inputs = {}
-        for name, collection in self.representation_.collections.items():
-            n_features = len(collection.features)
-            values = clouds.collections[name].values
-            hardest_first = collection.order_by == "pt" and collection.descending
-            inputs[name] = TensorSpec((None, n_features), scaling(collection.features, values), hardest_first)
-        if clouds.jet is not None:
-            features = self.representation_.jet_features
-            inputs[JET] = TensorSpec((len(features),), scaling(features, clouds.jet))
-        return inputs
 
     def _indices(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         unknown = set(labels.tolist()) - set(self.classes_.tolist())
@@ -422,21 +391,3 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         tags.input_tags.two_d_array = False
         tags.target_tags.required = False
         return tags
-
-
-def _weights(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | None:
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, ak.Array):
-        sample_weight = ak.to_numpy(ak.fill_none(sample_weight, np.nan))
-    weights = np.asarray(sample_weight, np.float64)
-    if weights.shape != (n_jets,):
-        raise InputError(f"asked for one weight for each of {n_jets} jets; found the shape {weights.shape}.")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        bad = int((~(np.isfinite(weights) & (weights >= 0))).argmax())
-        raise InputError(
-            f"asked for weights that are finite, not negative, not all 0; jet {bad} has {weights[bad]}. With negative "
-            "weights the loss has no lower bound: train with their absolute value or without those jets, and use the "
-            "weights as they are when evaluating."
-        )
-    return weights

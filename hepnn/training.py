@@ -1,6 +1,6 @@
 """Training: length-bucketed batches, and the loop around `keras.Model.fit`.
 
-Ragged clouds go in, a trained model and its history come out. A batch holds jets of like length, so that little
+The tensors of a representation go in, a trained model and its history come out. A batch holds jets of like length, so that little
 padding is computed; which jets meet in a batch changes every epoch. Everything random follows from the seed and the
 epoch, so the same seed gives the same model on a CPU, and a training that was interrupted goes on as if it had not
 been (see ``checkpoint``).
@@ -24,10 +24,9 @@ import numpy.typing as npt
 import tensorflow as tf
 from sklearn.metrics import log_loss, roc_auc_score
 
-from hepnn.clouds import Clouds
 from hepnn.errors import TaggerError
 from hepnn.history import Trained
-from hepnn.models.inputs import JET
+from hepnn.tensors import Augment, Tensors
 
 __all__ = ["BucketedBatches", "bucket_lengths", "fit_model", "log_callbacks", "predict", "seeded"]
 
@@ -66,7 +65,7 @@ class BucketedBatches:
     are shuffled.
 
     Args:
-        clouds: the jets.
+        tensors: the jets.
         targets: (jet,) class indices.
         weights: (jet,) or None.
         batch_size: jets a batch.
@@ -81,27 +80,27 @@ class BucketedBatches:
 
     def __init__(
         self,
-        clouds: Clouds,
+        tensors: Tensors,
         targets: Integers,
         weights: Floats | None,
         *,
         batch_size: int,
         n_buckets: int,
         seed: int,
-        augment: Callable[[dict[str, Any], np.random.Generator], dict[str, Any]] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         self.augment = augment
-        self.clouds, self.targets, self.weights = clouds, targets, weights
+        self.tensors, self.targets, self.weights = tensors, targets, weights
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        self.lengths = bucket_lengths(clouds.lengths, n_buckets=n_buckets)
-        self._bucket = np.searchsorted(self.lengths, clouds.lengths)
+        self.lengths = bucket_lengths(tensors.lengths, n_buckets=n_buckets)
+        self._bucket = np.searchsorted(self.lengths, tensors.lengths)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.clouds) / self.batch_size)
+        return math.ceil(len(self.tensors) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         for index, (rows, length) in enumerate(self._deal()):
-            inputs = self.clouds.pad(rows, length=length)
+            inputs = self.tensors.pad(rows, length=length)
             if self.augment is not None:
                 inputs = self.augment(inputs, np.random.default_rng([self.seed, self.epoch, index]))
             if self.weights is None:
@@ -112,7 +111,7 @@ class BucketedBatches:
     def _deal(self) -> list[tuple[Integers, int]]:
         """The rows and the length of each batch."""
         generator = np.random.default_rng([self.seed, self.epoch])
-        order = generator.permutation(len(self.clouds))
+        order = generator.permutation(len(self.tensors))
         batches: list[tuple[Integers, int]] = []
         left_over = order[:0]
         for bucket, length in enumerate(self.lengths):
@@ -128,39 +127,37 @@ class BucketedBatches:
     def padding(self) -> float:
         """The share of slots that is padding."""
         slots = sum(len(rows) * length for rows, length in self._deal())
-        return 1 - float(self.clouds.lengths.sum()) / slots
+        return 1 - float(self.tensors.lengths.sum()) / slots
 
     def dataset(self) -> tf.data.Dataset:
         """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
-        return _dataset(lambda: iter(self), len(self))
+        return _dataset(lambda: iter(self), len(self), self.tensors.shapes)
 
 
-def _dataset(batches: Callable[[], Iterator[tuple[Any, ...]]], n_batches: int) -> tf.data.Dataset:
+def _dataset(
+    batches: Callable[[], Iterator[tuple[Any, ...]]], n_batches: int, shapes: Mapping[str, tuple[int | None, ...]]
+) -> tf.data.Dataset:
     """Batches of any length as a dataset with declared shapes, so that Keras compiles one step for all lengths.
 
     Left to itself, Keras takes the lengths of the first two batches for those of all, or compiles each anew.
     """
-
-    def spec(array: npt.NDArray[Any]) -> tf.TensorSpec:
-        lengths = [None] * min(array.ndim, 2)  # jets and particles; the features are fixed
-        return tf.TensorSpec((*lengths, *array.shape[2:]), array.dtype)
-
-    first = next(batches())
-    signature = tf.nest.map_structure(spec, first)
-    if JET in first[0]:
-        signature[0][JET] = tf.TensorSpec((None, first[0][JET].shape[1]), tf.float32)
+    inputs, *rest = next(batches())
+    signature = (
+        {name: tf.TensorSpec((None, *shape), inputs[name].dtype) for name, shape in shapes.items()},
+        *(tf.TensorSpec((None,), array.dtype) for array in rest),
+    )
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
-def predict(model: keras.Model, clouds: Clouds) -> npt.NDArray[np.float32]:
+def predict(model: keras.Model, tensors: Tensors) -> npt.NDArray[np.float32]:
     """Returns the model's output for every jet, (jet, class), in order.
 
     Jets are taken by length, so that each batch is padded to about its own length.
     """
-    output = np.empty((len(clouds), model.output_shape[-1]), np.float32)
-    order = np.argsort(clouds.lengths, kind="stable")
-    lengths = np.maximum(clouds.lengths[order], 1)
+    output = np.empty((len(tensors), model.output_shape[-1]), np.float32)
+    order = np.argsort(tensors.lengths, kind="stable")
+    lengths = np.maximum(tensors.lengths[order], 1)
     rows = []
     stop = len(order)
     while stop:
@@ -168,7 +165,7 @@ def predict(model: keras.Model, clouds: Clouds) -> npt.NDArray[np.float32]:
         rows.append(order[start:stop])
         stop = start
     if rows:
-        batches = _dataset(lambda: ((clouds.pad(part),) for part in rows), len(rows))
+        batches = _dataset(lambda: ((tensors.pad(part),) for part in rows), len(rows), tensors.shapes)
         output[np.concatenate(rows)] = model.predict(batches, verbose=0)
     return output
 
@@ -189,7 +186,7 @@ def fit_model(
     model: keras.Model,
     batches: BucketedBatches,
     *,
-    validation: tuple[Clouds, Integers, Floats | None],
+    validation: tuple[Tensors, Integers, Floats | None],
     epochs: int,
     learning_rate: float,
     warmup: float,
@@ -207,7 +204,7 @@ def fit_model(
     Args:
         model: takes the batches' inputs, gives probabilities (jet, class).
         batches: the training jets.
-        validation: clouds, class indices (jet,) and weights (jet,) that no training step sees; after each epoch they
+        validation: tensors, class indices (jet,) and weights (jet,) that no training step sees; after each epoch they
             give ``val_loss``, ``val_accuracy`` and ``val_auc``.
         epochs: most epochs.
         learning_rate: its peak.
@@ -275,7 +272,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(
         self,
         batches: BucketedBatches,
-        validation: tuple[Clouds, Integers, Floats | None],
+        validation: tuple[Tensors, Integers, Floats | None],
         *,
         patience: int,
         checkpoint: Path | None,
@@ -322,8 +319,8 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.set_weights(self.best)
 
     def _validate(self) -> dict[str, float]:
-        clouds, targets, weights = self.validation
-        probabilities = predict(self.model, clouds).astype(np.float64)
+        tensors, targets, weights = self.validation
+        probabilities = predict(self.model, tensors).astype(np.float64)
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         classes = list(range(probabilities.shape[1]))
         right = probabilities.argmax(axis=1) == targets

@@ -10,8 +10,9 @@ from hepnn import layers
 from hepnn.clouds import Collection, ParticleCloud
 from hepnn.errors import InputError
 from hepnn.features import JET_FEATURES, resolve_features
-from hepnn.models import MODELS, TensorSpec, build_model
+from hepnn.models import MODELS, build_model
 from hepnn.scaling import fixed_scaling
+from hepnn.tensors import TensorSpec
 
 FEATURES = resolve_features(("kinematics", "type"))
 JET = resolve_features(["girth", "n_particles"], JET_FEATURES)

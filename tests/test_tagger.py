@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from hepnn import BoostedTrees, Tagger
+from hepnn.clouds import cloud_for
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
 from hepnn.features import Feature
 from tests.conftest import make_jets
@@ -147,14 +148,14 @@ def flip(path, at):
         (lambda folder: (folder / "tagger.json").write_text("{"), r"tagger.json cannot be read"),
         (
             lambda folder: (folder / "tagger.json").write_text("[]"),
-            r"its format is 'list', this hepnn reads 1",
+            r"its format is 'list', this hepnn reads 2",
+        ),
+        (
+            lambda folder: (folder / "tagger.json").write_text('{"format": 3}'),
+            r"its format is 3, this hepnn reads 2",
         ),
         (
             lambda folder: (folder / "tagger.json").write_text('{"format": 2}'),
-            r"its format is 2, this hepnn reads 1",
-        ),
-        (
-            lambda folder: (folder / "tagger.json").write_text('{"format": 1}'),
             r"not as hepnn writes it \(KeyError",
         ),
     ],
@@ -384,3 +385,26 @@ def test_an_infinite_weight_is_located(jets):
     weights[7] = np.inf
     with pytest.raises(InputError, match="jet 7 has inf"):
         Tagger(**QUICK).fit(jets, sample_weight=weights)
+
+
+def test_a_representation_of_ones_own_is_what_the_settings_would_make(jets, tmp_path):
+    settings = {"model_options": {"encoder": (6,), "units": (6,), "head_units": (6,)}, "epochs": 1, "seed": 5}
+    cloud = cloud_for(
+        jets, features=["kinematics"], jet_features=["girth"], max_particles=9, order_by="pt", descending=False
+    )
+    given = Tagger(representation=cloud, **settings).fit(jets)
+    made = Tagger(features=["kinematics"], jet_features=["girth"], max_particles=9, descending=False, **settings).fit(
+        jets
+    )
+    np.testing.assert_array_equal(given.predict_proba(jets), made.predict_proba(jets))
+    again = Tagger.load(given.save(tmp_path / "tagger"))
+    assert again.representation_ == cloud
+    np.testing.assert_array_equal(again.predict_proba(jets), given.predict_proba(jets))
+
+
+def test_a_tagger_with_an_unknown_representation_is_refused(trained, tmp_path):
+    folder = trained.save(tmp_path / "tagger")
+    text = (folder / "tagger.json").read_text()
+    (folder / "tagger.json").write_text(text.replace('"kind": "cloud"', '"kind": "graph"'))
+    with pytest.raises(TaggerError, match=r"representation of the kind 'graph'; known: cloud"):
+        Tagger.load(folder)

@@ -6,7 +6,7 @@ add a network, write a function like `hepnn.models.recurrent.gru` and its entry 
 
     my_function(inputs, n_classes, **options) -> keras.Model
 
-where ``inputs`` describes each tensor (`hepnn.models.inputs.TensorSpec`), and returns a model that takes a dict of
+where ``inputs`` describes each tensor (`hepnn.tensors.TensorSpec`), and returns a model that takes a dict of
 those tensors and gives class probabilities, (jet, class).
 """
 
@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hepnn.errors import InputError, closest
-from hepnn.models.inputs import TensorSpec
+from hepnn.tensors import TensorSpec
 
-__all__ = ["MODELS", "TensorSpec", "build_model", "resolve_model"]
+__all__ = ["MODELS", "build_model", "resolve_model"]
 
 MODELS: dict[str, str] = {
     "gru": "hepnn.models.recurrent:gru",

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from hepnn.models.blocks import encode, head, per_collection, read_out
-from hepnn.models.inputs import TensorSpec, cloud_inputs
+from hepnn.models.inputs import cloud_inputs
+from hepnn.tensors import TensorSpec
 
 __all__ = ["deepsets"]
 

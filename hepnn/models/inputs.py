@@ -1,30 +1,13 @@
-"""What goes into a network: the description of its tensors, and the Keras inputs made from it."""
+"""What goes into a network: Keras inputs, made from the description of its tensors, and scaled."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hepnn.scaling import Scaling
+from hepnn.tensors import JET, TensorSpec
 
-__all__ = ["JET", "Inputs", "TensorSpec", "cloud_inputs"]
-
-JET = "jet"
-"""Name of the tensor of features of the jet as a whole."""
-
-
-class TensorSpec(NamedTuple):
-    """One input tensor.
-
-    Attributes:
-        shape: without the jet axis; (None, feature) for a sequence of any length.
-        scaling: of the last axis.
-        hardest_first: whether a sequence begins with the particles of highest pt.
-    """
-
-    shape: tuple[int | None, ...]
-    scaling: Scaling
-    hardest_first: bool = True
+__all__ = ["Inputs", "cloud_inputs"]
 
 
 class Inputs(NamedTuple):

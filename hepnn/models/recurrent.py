@@ -17,7 +17,8 @@ import keras
 from hepnn.errors import InputError
 from hepnn.layers import KeepFirstSlot
 from hepnn.models.blocks import encode, head, per_collection, read_out
-from hepnn.models.inputs import TensorSpec, cloud_inputs
+from hepnn.models.inputs import cloud_inputs
+from hepnn.tensors import TensorSpec
 
 __all__ = ["gru", "lstm", "recurrent"]
 

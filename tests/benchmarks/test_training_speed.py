@@ -12,8 +12,9 @@ import pytest
 from hepnn import toy_jets
 from hepnn.clouds import Collection, ParticleCloud
 from hepnn.features import resolve_features
-from hepnn.models import TensorSpec, build_model
+from hepnn.models import build_model
 from hepnn.scaling import fixed_scaling
+from hepnn.tensors import TensorSpec
 from hepnn.training import BucketedBatches, predict
 
 N_JETS, MAX_PARTICLES, BATCH = 6000, 128, 128
