@@ -26,8 +26,9 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from hepnn import kinematics, observables, pdg
+from hepnn import formulas, observables, pdg
 from hepnn.errors import FeatureError, closest
+from hepnn.formulas import Columns
 
 __all__ = [
     "FEATURE_SETS",
@@ -78,145 +79,42 @@ class Feature:
     missing: float | None = None
 
 
-class Columns:
-    """The fields of one collection as flat arrays, looked up by attribute and kept for the next formula.
-
-    ``columns.pt`` is a float array of shape (n,), None as NaN. Fields that a source lacks but that follow from others
-    (``charge`` and ``is_photon`` from ``pid``) are worked out.
-    """
-
-    def __init__(self, records: ak.Array, *, repeat: npt.NDArray[np.int64] | None = None, what: str) -> None:
-        self._records, self._repeat, self._what = records, repeat, what
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name in self._records.fields:
-            values = ak.to_numpy(ak.fill_none(self._records[name], np.nan))
-            column = values if self._repeat is None else np.repeat(values, self._repeat)
-        elif name in DERIVED_FIELDS and "pid" in self._records.fields:
-            column = DERIVED_FIELDS[name](self.pid)
-        else:
-            raise FeatureError(
-                f"asked for the {self._what} field {name!r}; found only {', '.join(self._records.fields)}. "
-                "Map it in the schema, or choose features that do without it."
-            )
-        setattr(self, name, column)
-        return column
-
-
-DERIVED_FIELDS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
-    "charge": pdg.charge,
-    "is_charged_hadron": pdg.is_charged_hadron,
-    "is_neutral_hadron": pdg.is_neutral_hadron,
-    "is_photon": pdg.is_photon,
-    "is_electron": pdg.is_electron,
-    "is_muon": pdg.is_muon,
-}
-
-
-def _log_pt(particles: Columns, jet: Columns) -> Any:
-    return np.log(particles.pt)
-
-
-def _log_energy(particles: Columns, jet: Columns) -> Any:
-    return np.log(particles.energy)
-
-
-def _log_pt_rel(particles: Columns, jet: Columns) -> Any:
-    return np.log(particles.pt / jet.pt)
-
-
-def _log_energy_rel(particles: Columns, jet: Columns) -> Any:
-    return np.log(particles.energy / jet.energy)
-
-
-def _delta_eta(particles: Columns, jet: Columns) -> Any:
-    return (particles.eta - jet.eta) * np.where(jet.eta < 0, -1, 1)
-
-
-def _delta_phi(particles: Columns, jet: Columns) -> Any:
-    return kinematics.delta_phi(particles.phi, jet.phi)
-
-
-def _delta_r(particles: Columns, jet: Columns) -> Any:
-    return kinematics.delta_r(particles.eta, particles.phi, jet.eta, jet.phi)
-
-
-def _pt_fraction(particles: Columns, jet: Columns) -> Any:
-    return particles.pt / jet.pt
-
-
-def _pt_to_axis(particles: Columns, jet: Columns) -> Any:
-    """|p × n| for the unit vector n along the jet."""
-    p = _cartesian(particles)
-    axis = _cartesian(jet)
-    axis = axis / np.linalg.norm(axis, axis=0)
-    return np.linalg.norm(np.cross(p, axis, axis=0), axis=0)
-
-
-def _cartesian(columns: Columns) -> npt.NDArray[np.float64]:
-    pt = np.asarray(columns.pt, np.float64)
-    return np.stack(
-        [
-            kinematics.px(pt, columns.phi),
-            kinematics.py(pt, columns.phi),
-            kinematics.pz(pt, columns.eta),
-        ]
-    )
-
-
-def _rapidity(particles: Columns, jet: Columns) -> Any:
-    return kinematics.rapidity(particles.pt, particles.eta, particles.energy)
-
-
-def _mass(particles: Columns, jet: Columns) -> Any:
-    return kinematics.invariant_mass(
-        np.asarray(particles.pt, np.float64), particles.eta, np.asarray(particles.energy, np.float64)
-    )
-
-
-def _field(particles: Columns, jet: Columns, *, name: str) -> Any:
-    return getattr(particles, name)
-
-
-def _tanh(particles: Columns, jet: Columns, *, name: str) -> Any:
-    return np.tanh(getattr(particles, name))
-
-
-def _is_pid(particles: Columns, jet: Columns, *, code: int) -> Any:
-    return particles.pid == code
-
-
 _FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
 
 PARTICLE_FEATURES: dict[str, Feature] = {
     feature.name: feature
     for feature in (
-        Feature("log_pt", _log_pt, "ln GeV", JETCLASS, center=1.7, scale=0.7),
-        Feature("log_energy", _log_energy, "ln GeV", JETCLASS, center=2.0, scale=0.7),
-        Feature("log_pt_rel", _log_pt_rel, "1", JETCLASS, center=-4.7, scale=0.7),
-        Feature("log_energy_rel", _log_energy_rel, "1", JETCLASS, center=-4.7, scale=0.7),
-        Feature("delta_r", _delta_r, "rad", JETCLASS, center=0.2, scale=4.0),
-        Feature("delta_eta", _delta_eta, "1", JETCLASS),
-        Feature("delta_phi", _delta_phi, "rad", JETCLASS),
-        Feature("charge", partial(_field, name="charge"), "e", JETCLASS),
-        *(Feature(flag, partial(_field, name=flag), "1", JETCLASS) for flag in _FLAGS),
-        Feature("tanh_d0", partial(_tanh, name="d0"), "tanh mm", JETCLASS, missing=0.0),
-        Feature("d0_error", partial(_field, name="d0_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0),
-        Feature("tanh_dz", partial(_tanh, name="dz"), "tanh mm", JETCLASS, missing=0.0),
-        Feature("dz_error", partial(_field, name="dz_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0),
-        Feature("pt_fraction", _pt_fraction, "1", PFN, scale=10.0, upper=10.0),
+        Feature("log_pt", formulas.log_pt, "ln GeV", JETCLASS, center=1.7, scale=0.7),
+        Feature("log_energy", formulas.log_energy, "ln GeV", JETCLASS, center=2.0, scale=0.7),
+        Feature("log_pt_rel", formulas.log_pt_rel, "1", JETCLASS, center=-4.7, scale=0.7),
+        Feature("log_energy_rel", formulas.log_energy_rel, "1", JETCLASS, center=-4.7, scale=0.7),
+        Feature("delta_r", formulas.delta_r, "rad", JETCLASS, center=0.2, scale=4.0),
+        Feature("delta_eta", formulas.delta_eta, "1", JETCLASS),
+        Feature("delta_phi", formulas.delta_phi, "rad", JETCLASS),
+        Feature("charge", partial(formulas.field, name="charge"), "e", JETCLASS),
+        *(Feature(flag, partial(formulas.field, name=flag), "1", JETCLASS) for flag in _FLAGS),
+        Feature("tanh_d0", partial(formulas.tanh, name="d0"), "tanh mm", JETCLASS, missing=0.0),
+        Feature(
+            "d0_error", partial(formulas.field, name="d0_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0
+        ),
+        Feature("tanh_dz", partial(formulas.tanh, name="dz"), "tanh mm", JETCLASS, missing=0.0),
+        Feature(
+            "dz_error", partial(formulas.field, name="dz_error"), "mm", JETCLASS, lower=0.0, upper=1.0, missing=0.0
+        ),
+        Feature("pt_fraction", formulas.pt_fraction, "1", PFN, scale=10.0, upper=10.0),
         Feature(
             "pt_to_axis",
-            _pt_to_axis,
+            formulas.pt_to_axis,
             "GeV",
             "DeepJet, Bols et al. 2020 (arXiv:2008.10519), table 1",
             scale=0.5,
         ),
-        Feature("rapidity", _rapidity, "1", "PDG Review, Kinematics", scale=0.5),
-        Feature("mass", _mass, "GeV", "PDG Review, Kinematics"),
-        *(Feature(f"is_{name}", partial(_is_pid, code=code), "1", PFN) for name, code in pdg.JET_PARTICLES.items()),
+        Feature("rapidity", formulas.rapidity, "1", "PDG Review, Kinematics", scale=0.5),
+        Feature("mass", formulas.mass, "GeV", "PDG Review, Kinematics"),
+        *(
+            Feature(f"is_{name}", partial(formulas.is_pid, code=code), "1", PFN)
+            for name, code in pdg.JET_PARTICLES.items()
+        ),
     )
 }
 """Every built-in particle feature by name."""

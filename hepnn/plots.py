@@ -24,9 +24,10 @@ from matplotlib.ticker import MaxNLocator
 
 from hepnn import pdg
 from hepnn.errors import InputError, OutputError
-from hepnn.evaluation import MeasuredMatrix, ScoreHistograms
+from hepnn.evaluation import ScoreHistograms
 from hepnn.history import Trained
 from hepnn.kinematics import delta_phi
+from hepnn.multiclass import MeasuredMatrix
 from hepnn.roc import Roc, rejection_curve
 from hepnn.staging import staged
 
@@ -231,7 +232,7 @@ def plot_confusion(confusion: MeasuredMatrix, classes: Sequence[str], *, ax: Axe
     """Returns axes with the share of each true class (row) that is taken for each class (column).
 
     Args:
-        confusion: what `hepnn.evaluation.confusion_matrix` returns, (class, class).
+        confusion: what `hepnn.multiclass.confusion_matrix` returns, (class, class).
         classes: names of rows and columns.
         ax: axes to draw on; new ones if None.
     """

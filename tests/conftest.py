@@ -6,6 +6,8 @@ import awkward as ak
 import numpy as np
 import pytest
 
+import hepnn.jets  # noqa: F401  # jets behave as four-vectors
+
 PIDS = np.array([211, -211, 22, 130, 321, -321, 2212, -2212, 2112, 11, -11, 13])
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hepnn.errors import InputError, OutputError
-from hepnn.evaluation import confusion_matrix, score_histograms
+from hepnn.evaluation import score_histograms
 from hepnn.history import Trained
+from hepnn.multiclass import confusion_matrix
 from hepnn.plots import event_display, plot_confusion, plot_history, plot_roc, plot_scores, save
 from hepnn.roc import rejection_curve, roc
 

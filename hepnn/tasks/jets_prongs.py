@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hepnn.evaluation import accuracy, auc_matrix, confusion_matrix
 from hepnn.generators import toy_jets
+from hepnn.multiclass import accuracy, auc_matrix, confusion_matrix
 from hepnn.plots import plot_confusion
 from hepnn.roc import Measured
 from hepnn.tagger import Tagger
