@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hepnn.errors import OutputError
 
-__all__ = ["staged"]
+__all__ = ["part_of", "refuse_existing", "staged"]
 
 
 @contextlib.contextmanager
@@ -21,11 +21,11 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
         OutputError: ``path`` exists and ``overwrite`` is not set, or cannot be written.
     """
     target = Path(path)
-    _refuse_existing(target, overwrite)
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part{target.suffix}")
+    refuse_existing(target, overwrite=overwrite)
+    part = part_of(target)
     try:
         yield part
-        _refuse_existing(target, overwrite)  # again: it may have appeared in the meantime
+        refuse_existing(target, overwrite=overwrite)  # again: it may have appeared in the meantime
         part.replace(target)
     except OutputError:
         raise
@@ -38,7 +38,17 @@ def staged(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator
             part.unlink(missing_ok=True)
 
 
-def _refuse_existing(target: Path, overwrite: bool) -> None:
+def part_of(target: Path) -> Path:
+    """Returns a name beside ``target`` to write under, which nothing else has."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.part{target.suffix}")
+
+
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """Refuses a target that is there, unless it may be overwritten.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is not set.
+    """
     if target.exists() and not overwrite:
         raise OutputError(
             f"asked to write {target}, which exists already; choose another name, or overwrite it (overwrite=True, "

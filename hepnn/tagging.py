@@ -108,7 +108,7 @@ def tag(
     target.mkdir(parents=True, exist_ok=True)
     done: list[Tagged] = []
     for file, of_file in itertools.groupby(chunks, key=lambda chunk: chunk.file):
-        path = target / f"{Path(file).stem}_scores{FORMATS[file_format or 'ttree']}"
+        path = target / f"{Path(file).stem}_scores{FORMATS[file_format or 'ttree'].suffix}"
         if path in {each.path for each in done}:
             raise InputError(
                 f"asked for one output each in {target}; two inputs are called {Path(file).name}. Tag them apart."

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +38,7 @@ from hepnn.columns import (
     uproot_types,
 )
 from hepnn.errors import InputError, OutputError, closest
+from hepnn.staging import part_of, refuse_existing
 
 __all__ = ["TreeWriter"]
 
@@ -110,7 +110,7 @@ class TreeWriter:
         self._waiting_bytes = 0
         self._file: Any = None
         self._ttree: Any = None
-        self._part = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
+        self._part = part_of(self.path)
         self._check_target()
 
     def __enter__(self) -> Self:
@@ -163,16 +163,15 @@ class TreeWriter:
 
     def _check_target(self) -> None:
         try:
-            is_folder, exists, has_folder = self.path.is_dir(), self.path.exists(), self.path.parent.is_dir()
+            is_folder, has_folder = self.path.is_dir(), self.path.parent.is_dir()
+            if not is_folder:
+                refuse_existing(self.path, overwrite=self._overwrite)
+        except OutputError:
+            raise
         except OSError as error:
             raise self._cannot_write(error) from error
         if is_folder:
             raise OutputError(f"asked to write the file {self.path}, which is a folder; add a file name to it.")
-        if exists and not self._overwrite:
-            raise OutputError(
-                f"asked to write {self.path}, which exists already; choose another name, or overwrite it "
-                "(overwrite=True, `--overwrite` on the command line)."
-            )
         if not has_folder:
             raise OutputError(
                 f"asked to write {self.path}, but there is no folder {self.path.parent}; create it first."

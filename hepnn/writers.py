@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import awkward as ak
 import uproot
@@ -26,11 +27,20 @@ __all__ = ["FORMATS", "open_writer", "score_columns", "write_scores"]
 Extend = Callable[[Mapping[str, Any]], None]
 """Adds one chunk: columns by name, (entry,) or (entry, *), the same names in every chunk."""
 
-FORMATS: dict[str, str] = {"ttree": ".root", "rntuple": ".root", "parquet": ".parquet"}
-"""What can be written, and how such files are named."""
-
 _ZLIB_LEVEL = 4
 """ZLIB because ZSTD and LZ4 pages in ROOT files carry no checksum that readers reliably verify."""
+
+
+class Format(NamedTuple):
+    """A kind of file.
+
+    Attributes:
+        suffix: how such files are named.
+        write: a context, called with path and name of the tree, and whether to overwrite; yields an `Extend`.
+    """
+
+    suffix: str
+    write: Callable[..., AbstractContextManager[Extend]]
 
 
 @contextlib.contextmanager
@@ -50,48 +60,25 @@ def open_writer(
         OutputError: the file exists, or cannot be written.
         DependencyError: Parquet without pyarrow.
     """
-    known = {suffix: name for name, suffix in reversed(FORMATS.items())}
+    known = {made.suffix: name for name, made in reversed(FORMATS.items())}
     chosen = file_format or known.get(Path(path).suffix)
     if chosen not in FORMATS:
         raise InputError(
             f"asked to write {path} as {file_format or 'what its name says'}; known: {', '.join(FORMATS)}. Name the file "
             f"{' or '.join('*' + suffix for suffix in known)}."
         )
-    if chosen == "ttree":
-        with TreeWriter(path, tree=tree, overwrite=overwrite) as out:
-            yield out.extend
-        return
-    with staged(path, overwrite=overwrite) as part:
-        write = _rntuple(part, tree) if chosen == "rntuple" else _parquet(part)
-        count = 0
-        columns: list[str] = []
-
-        with write as (add, n_written):
-
-            def extend(chunk: Mapping[str, Any]) -> None:
-                nonlocal count, columns
-                columns = columns or list(chunk)
-                lengths = {len(array) for array in chunk.values()}
-                if list(chunk) != columns or len(lengths) != 1:
-                    raise OutputError(
-                        f"asked to write the columns {', '.join(chunk)} of lengths {sorted(lengths)} to {path} after {count} "
-                        "entries; give every chunk the same columns, of one length."
-                    )
-                add(ak.zip({name: ak.to_packed(ak.Array(array)) for name, array in chunk.items()}, depth_limit=1))
-                count += lengths.pop()
-
-            yield extend
-        if n_written() != count:
-            raise OutputError(
-                f"asked to write {count} entries to {path}; read back {n_written()}. The disk may be full."
-            )
-
-
-Add = Callable[[ak.Array], None]
+    with FORMATS[chosen].write(path, tree=tree, overwrite=overwrite) as extend:
+        yield extend
 
 
 @contextlib.contextmanager
-def _rntuple(part: Path, tree: str) -> Iterator[tuple[Add, Callable[[], int]]]:
+def _ttree(path: str | os.PathLike[str], *, tree: str, overwrite: bool) -> Iterator[Extend]:
+    with TreeWriter(path, tree=tree, overwrite=overwrite) as out:
+        yield out.extend
+
+
+@contextlib.contextmanager
+def _rntuple(path: str | os.PathLike[str], *, tree: str, overwrite: bool) -> Iterator[Extend]:
     ntuple: Any = None
 
     def add(chunk: ak.Array) -> None:
@@ -100,16 +87,16 @@ def _rntuple(part: Path, tree: str) -> Iterator[tuple[Add, Callable[[], int]]]:
             ntuple = file.mkrntuple(tree, chunk[:0])
         ntuple.extend(chunk)
 
-    def n_written() -> int:
+    with staged(path, overwrite=overwrite) as part:
+        counted = _Counted(path, add)
+        with uproot.recreate(part, compression=uproot.ZLIB(_ZLIB_LEVEL)) as file:
+            yield counted.extend
         with uproot.open(part) as written:
-            return int(written[tree].num_entries)
-
-    with uproot.recreate(part, compression=uproot.ZLIB(_ZLIB_LEVEL)) as file:
-        yield add, n_written
+            counted.check(int(written[tree].num_entries))
 
 
 @contextlib.contextmanager
-def _parquet(part: Path) -> Iterator[tuple[Add, Callable[[], int]]]:
+def _parquet(path: str | os.PathLike[str], *, tree: str, overwrite: bool) -> Iterator[Extend]:
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
@@ -123,14 +110,46 @@ def _parquet(part: Path) -> Iterator[tuple[Add, Callable[[], int]]]:
             writer = pq.ParquetWriter(part, table.schema, compression="zstd", write_page_checksum=True)
         writer.write_table(table.cast(writer.schema))
 
-    def n_written() -> int:
-        return int(pq.read_metadata(part).num_rows)
+    with staged(path, overwrite=overwrite) as part:
+        counted = _Counted(path, add)
+        try:
+            yield counted.extend
+        finally:
+            if writer is not None:
+                writer.close()
+        counted.check(int(pq.read_metadata(part).num_rows))
 
-    try:
-        yield add, n_written
-    finally:
-        if writer is not None:
-            writer.close()
+
+class _Counted:
+    """Hands chunks of the same columns on as records, and knows how many entries there were."""
+
+    def __init__(self, path: str | os.PathLike[str], add: Callable[[ak.Array], None]) -> None:
+        self._path, self._add, self._count, self._columns = path, add, 0, list[str]()
+
+    def extend(self, chunk: Mapping[str, Any]) -> None:
+        self._columns = self._columns or list(chunk)
+        lengths = {len(array) for array in chunk.values()}
+        if list(chunk) != self._columns or len(lengths) != 1:
+            raise OutputError(
+                f"asked to write the columns {', '.join(chunk)} of lengths {sorted(lengths)} to {self._path} after "
+                f"{self._count} entries; give every chunk the same columns, of one length."
+            )
+        self._add(ak.zip({name: ak.to_packed(ak.Array(array)) for name, array in chunk.items()}, depth_limit=1))
+        self._count += lengths.pop()
+
+    def check(self, n_written: int) -> None:
+        if n_written != self._count:
+            raise OutputError(
+                f"asked to write {self._count} entries to {self._path}; read back {n_written}. The disk may be full."
+            )
+
+
+FORMATS: dict[str, Format] = {
+    "ttree": Format(".root", _ttree),
+    "rntuple": Format(".root", _rntuple),
+    "parquet": Format(".parquet", _parquet),
+}
+"""What can be written."""
 
 
 def score_columns(scores: ak.Array, *, prefix: str = defaults.SCORE_PREFIX) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def read(path):
 
 
 def leftovers(folder):
-    return [path.name for path in folder.iterdir() if path.name.endswith(".part")]
+    return [path.name for path in folder.iterdir() if ".part" in path.name]
 
 
 def write(path, *chunks, before_the_end=None, **settings):

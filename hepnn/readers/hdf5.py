@@ -21,7 +21,7 @@ import numpy as np
 
 from hepnn.errors import DependencyError, SourceError
 from hepnn.readers import sources
-from hepnn.readers.tables import Details, Table, choose_tree, damaged, slots
+from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing, slots
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -56,14 +56,12 @@ def _h5py() -> Any:
 def _opened(file: str) -> Iterator[Any]:
     """Opens an HDF5 file; whatever its parser raises is a `SourceError`."""
     h5py = _h5py()
-    with sources.open_bytes(file) if sources.is_remote(file) else nullcontext(file) as opened:
-        try:
-            with h5py.File(opened, "r") as handle:
-                yield handle
-        except (SourceError, DependencyError, GeneratorExit):
-            raise
-        except Exception as error:  # a damaged file can raise anything in the parser
-            raise damaged(file, error) from error
+    with (
+        sources.open_bytes(file) if sources.is_remote(file) else nullcontext(file) as opened,
+        parsing(file),
+        h5py.File(opened, "r") as handle,
+    ):
+        yield handle
 
 
 def _groups(handle: Any) -> dict[str, dict[str, Any]]:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hepnn.errors import DependencyError, SourceError
+from hepnn.errors import SourceError
 from hepnn.readers import sources
-from hepnn.readers.tables import Details, Table, damaged, slots
+from hepnn.readers.tables import Details, Table, parsing, slots
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -34,14 +34,8 @@ class _Header(NamedTuple):
 @contextmanager
 def _opened(file: str) -> Iterator[zipfile.ZipFile]:
     """Opens an npz file; whatever its parser raises is a `SourceError`."""
-    with sources.open_bytes(file) as stream:
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                yield archive
-        except (SourceError, DependencyError, GeneratorExit):
-            raise
-        except Exception as error:  # a damaged file can raise anything in the parser
-            raise damaged(file, error) from error
+    with sources.open_bytes(file) as stream, parsing(file), zipfile.ZipFile(stream) as archive:
+        yield archive
 
 
 def _header(stream: Any) -> _Header:

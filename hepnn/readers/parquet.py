@@ -14,7 +14,7 @@ import awkward as ak
 
 from hepnn.errors import DependencyError, SourceError
 from hepnn.readers import sources
-from hepnn.readers.tables import Details, Table, damaged
+from hepnn.readers.tables import Details, Table, damaged, parsing
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -37,13 +37,8 @@ def _pyarrow() -> Any:
 def _opened(file: str) -> Iterator[Any]:
     """Opens a Parquet file; whatever its parser raises is a `SourceError`."""
     parquet = _pyarrow()
-    with sources.open_bytes(file) as stream:
-        try:
-            yield parquet.ParquetFile(stream, page_checksum_verification=True)
-        except (SourceError, DependencyError, GeneratorExit):
-            raise
-        except Exception as error:  # a damaged file can raise anything in the parser
-            raise damaged(file, error) from error
+    with sources.open_bytes(file) as stream, parsing(file):
+        yield parquet.ParquetFile(stream, page_checksum_verification=True)
 
 
 def _paths(handle: Any) -> dict[str, tuple[str, str]]:

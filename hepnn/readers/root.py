@@ -18,9 +18,9 @@ import numpy as np
 import uproot
 import xxhash
 
-from hepnn.errors import DependencyError, SourceError
+from hepnn.errors import SourceError
 from hepnn.readers import sources
-from hepnn.readers.tables import Details, Table, choose_tree, damaged
+from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -59,14 +59,9 @@ def _check_bytes(file: str) -> None:
 def _opened(file: str) -> Iterator[Any]:
     """Opens a ROOT file; whatever its parser raises is a `SourceError`."""
     settings = sources.options(file) if sources.is_remote(file) else {}
-    try:
-        # a cache would keep up to 100 MB of what is read only once
-        with uproot.open({file: None}, array_cache=None, **settings) as root:
-            yield root
-    except (SourceError, DependencyError, GeneratorExit):
-        raise
-    except Exception as error:  # a damaged file can raise anything in the parser
-        raise damaged(file, error) from error
+    # a cache would keep up to 100 MB of what is read only once
+    with parsing(file), uproot.open({file: None}, array_cache=None, **settings) as root:
+        yield root
 
 
 def _branches(tree: Any) -> dict[str, Any]:

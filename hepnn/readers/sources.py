@@ -72,7 +72,9 @@ def _locate_one(name: str) -> list[Location]:
         return [Location(match[1], match[2]) if match else Location(name, None)]
     path = Path(name)
     if path.is_dir():
-        files = sorted((str(file) for file in path.iterdir() if file.suffix in SUFFIXES), key=_natural)
+        # hidden files are unfinished ones, see hepnn.staging
+        visible = (file for file in path.iterdir() if file.suffix in SUFFIXES and not file.name.startswith("."))
+        files = sorted(map(str, visible), key=_natural)
         if not files:
             raise SourceError(f"asked for the jets in the folder {name}; it holds no *{', *'.join(SUFFIXES)} file.")
         return [Location(file, None) for file in files]

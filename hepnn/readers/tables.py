@@ -7,12 +7,13 @@ entry. Each format's module makes one with ``open_table`` and reads it with ``re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from hepnn.errors import SourceError, closest
+from hepnn.errors import DependencyError, SourceError, closest
 
-__all__ = ["Details", "Table", "check_branches", "choose_tree", "column_names", "damaged", "slots"]
+__all__ = ["Details", "Table", "check_branches", "choose_tree", "column_names", "damaged", "parsing", "slots"]
 
 
 class Table(NamedTuple):
@@ -59,6 +60,17 @@ def damaged(file: str, error: BaseException, what: str = "the file") -> SourceEr
         f"asked to read {file}; {what} is damaged or not of this format ({type(error).__name__}: {first_line}). "
         "Restore it, or leave it out."
     )
+
+
+@contextmanager
+def parsing(file: str) -> Iterator[None]:
+    """Turns whatever the parser of a damaged file raises within the block, which can be anything, into a `SourceError`."""
+    try:
+        yield
+    except (SourceError, DependencyError, GeneratorExit):
+        raise
+    except Exception as error:
+        raise damaged(file, error) from error
 
 
 def choose_tree(file: str, names: Iterable[str], *, tree: str | None, candidates: Iterable[str], beside: str) -> str:

@@ -125,3 +125,9 @@ def test_a_file_that_a_web_server_lacks_is_named(server):
     pytest.importorskip("aiohttp")
     with pytest.raises(SourceError, match=r"asked to read http://127.0.0.1:\d+/nope.root"):
         read_jets(f"{server}/nope.root")
+
+
+def test_unfinished_files_in_a_folder_are_not_taken(tmp_path):
+    for name in ("a.root", ".b.root.1f2e.part.root"):
+        (tmp_path / name).write_bytes(b"root")
+    assert locate(tmp_path) == [Location(str(tmp_path / "a.root"), None)]
