@@ -100,7 +100,7 @@ def test_of_two_schemas_that_fit_the_one_declared_before_is_found_and_the_other_
 
 def test_a_source_that_fits_two_schemas_equally_is_refused_with_both_named():
     both = load_schema("hepnn").branches(optional=True) | load_schema("energyflow").branches(optional=True)
-    with pytest.raises(SchemaError, match=r"x.root fits the schemas hepnn, energyflow; name one with schema="):
+    with pytest.raises(SchemaError, match=r"x.root fits the schemas energyflow, hepnn; name one with schema="):
         find_schema(both, where="x.root")
 
 

@@ -29,8 +29,8 @@ def _generator(command: F) -> F:
 @generate.command("toy")
 @_generator
 @click.option("--seed", default=defaults.SEED, show_default=True, help="The same seed gives the same jets.")
-@click.option("--classes", default="", metavar="NAMES", help="Classes to make, by comma. [default: all ten]")
-def generate_toy_command(n_jets: int, output: str, overwrite: bool, seed: int, classes: str) -> None:
+@click.option("--classes", metavar="NAMES", help="Classes to make, by comma. [default: all ten]")
+def generate_toy_command(n_jets: int, output: str, overwrite: bool, seed: int, classes: str | None) -> None:
     """Toy jets of ten classes, with the branches of the JetClass set. No physics simulation.
 
     Example: hepnn generate toy --jets 100000 -o toys.root
@@ -39,13 +39,20 @@ def generate_toy_command(n_jets: int, output: str, overwrite: bool, seed: int, c
     from hepnn.progress import counting
 
     with counting("generating") as progress:
-        generate_toy(output, n_jets, seed=seed, classes=names(classes) or None, overwrite=overwrite, progress=progress)
+        generate_toy(
+            output,
+            n_jets,
+            seed=seed,
+            classes=names(classes) if classes else None,
+            overwrite=overwrite,
+            progress=progress,
+        )
     click.echo(f"{output}:tree: {n_jets} jets")
 
 
 @generate.command("quark-gluon")
 @_generator
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same jets.")
+@click.option("--seed", default=defaults.SEED, show_default=True, help="The same seed gives the same jets.")
 @click.option("--processes", type=int, help="Worker processes. [default: one a core]")
 @click.option("--mantissa-bits", type=click.IntRange(1, 23), help="Round floats to so many bits, for small files.")
 def generate_quark_gluon_command(

@@ -21,6 +21,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from hepnn import defaults
 from hepnn.errors import DependencyError, InputError
 from hepnn.generators.blocks import Block, Progress, blocks_of, in_order
 from hepnn.jets import JET_FIELDS
@@ -83,7 +84,7 @@ def generate_quark_gluon(
     path: str | os.PathLike[str],
     n_jets: int,
     *,
-    seed: int = 1,
+    seed: int = defaults.SEED,
     processes: int | None = None,
     mantissa_bits: int | None = None,
     overwrite: bool = False,

@@ -18,6 +18,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from hepnn import defaults
 from hepnn.errors import InputError, closest
 from hepnn.generators.blocks import Block, Progress, blocks_of, prepared
 from hepnn.generators.fragmentation import KINDS, MASSES, Particles, fragmented, sum_per_jet
@@ -46,7 +47,7 @@ def generate_toy(
     path: str | os.PathLike[str],
     n_jets: int,
     *,
-    seed: int = 0,
+    seed: int = defaults.SEED,
     classes: Sequence[str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -76,7 +77,7 @@ def generate_toy(
     return Path(path)
 
 
-def toy_columns(n_jets: int, *, seed: int = 0, classes: Sequence[str] | None = None) -> dict[str, Any]:
+def toy_columns(n_jets: int, *, seed: int = defaults.SEED, classes: Sequence[str] | None = None) -> dict[str, Any]:
     """Returns toy jets as branches of a JetClass file: name to array.
 
     NumPy arrays of shape (jet,): ``jet_pt jet_eta jet_phi jet_energy`` (GeV and radians), ``jet_nparticles``,
@@ -109,7 +110,7 @@ def toy_columns(n_jets: int, *, seed: int = 0, classes: Sequence[str] | None = N
     }
 
 
-def toy_jets(n_jets: int, *, seed: int = 0, classes: Sequence[str] | None = None) -> ak.Array:
+def toy_jets(n_jets: int, *, seed: int = defaults.SEED, classes: Sequence[str] | None = None) -> ak.Array:
     """Returns toy jets as hepnn's readers would, see `hepnn.jets`; arguments as for `toy_columns`."""
     from hepnn.schema import jets_from_columns, load_schema
 

@@ -14,20 +14,12 @@ from hepnn.schema.description import Schema
 
 __all__ = ["SCHEMAS", "Match", "find_schema", "load_schema"]
 
-SCHEMAS: dict[str, str] = {
-    "jetclass": "jetclass.toml",
-    "hepnn": "hepnn.toml",
-    "jets": "jets.toml",
-    "pfnano-ak4": "pfnano-ak4.toml",
-    "pfnano-ak8": "pfnano-ak8.toml",
-    "fcc": "fcc.toml",
-    "delphes": "delphes.toml",
-    "physlite": "physlite.toml",
-    "top-reference": "top-reference.toml",
-    "energyflow": "energyflow.toml",
-}
-"""The built-in schemas: name, and file in ``hepnn/schemas``."""
+_FOLDER = resources.files("hepnn") / "schemas"
 
+SCHEMAS: tuple[str, ...] = tuple(
+    sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
+)
+"""The names of the built-in schemas: one for each file in ``hepnn/schemas``."""
 
 N_NEAREST = 3
 """Schemas that a refusal names with what they lack."""
@@ -49,7 +41,7 @@ class Match(NamedTuple):
 
 @cache
 def _built_in(name: str) -> Schema:
-    text = (resources.files("hepnn") / "schemas" / SCHEMAS[name]).read_text(encoding="utf-8")
+    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     return Schema.from_dict(tomllib.loads(text))
 
 

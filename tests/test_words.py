@@ -1,0 +1,92 @@
+"""The command line and Python use the same words for the same things, with the same defaults."""
+
+import inspect
+
+import click
+import pytest
+
+import hepnn
+from hepnn import demo, evaluation, generators, inspection, readers, tagging
+from hepnn.cli import cli
+from hepnn.cli.options import names
+from hepnn.tasks import Task
+
+READING = {"files", "schema", "tree", "select", "bad_files"}
+"""What `hepnn.open_jets` takes; tests hold these options against it once."""
+
+PAIRS = {
+    "train": (hepnn.Tagger, READING | {"output", "overwrite", "weight", "validation", "max_jets", "logs", "resume"}),
+    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
+    "evaluate": (
+        evaluation.evaluate,
+        READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
+    ),
+    "inspect": (inspection.inspect, {"file", "write_schema"}),
+    "demo": (demo.run_demo, {"output"}),
+    "generate toy": (generators.generate_toy, {"output"}),
+    "generate quark-gluon": (generators.generate_quark_gluon, {"output"}),
+    "task run": (Task.run, {"names", "output"}),
+    "task report": (Task.run, {"output"}),
+}
+"""The function behind each command, and the options that are not among its arguments: what is read, where it goes."""
+
+EVERYWHERE = {"as_json", "help"}
+
+
+def leaves(command, path=""):
+    """The commands that do something, by the words that call them."""
+    if not isinstance(command, click.Group):
+        return {path: command}
+    found = {}
+    for name, part in command.commands.items():
+        found |= leaves(part, f"{path} {name}".strip())
+    return found
+
+
+COMMANDS = leaves(cli)
+
+
+def options_of(path):
+    return {option.name: option for option in COMMANDS[path].params if option.name not in EVERYWHERE}
+
+
+def same(default, of_function):
+    """Whether an option's default means the same as an argument's: lists are texts with commas on the command line."""
+    if of_function is inspect.Parameter.empty or default in (None, (), False):
+        return of_function in (inspect.Parameter.empty, None, (), False)
+    if isinstance(of_function, tuple):
+        return names(default) == of_function
+    return default == of_function
+
+
+def test_every_command_is_compared():
+    assert set(COMMANDS) == {*PAIRS, "task list"}
+
+
+@pytest.mark.parametrize("path", PAIRS)
+def test_an_option_is_an_argument_of_the_same_name_and_default(path):
+    function, others = PAIRS[path]
+    arguments = inspect.signature(function).parameters
+    for name, option in options_of(path).items():
+        if name in others:
+            continue
+        assert name in arguments, f"{name} of {path} is no argument of {function.__name__}"
+        default = None if option.required else option.to_info_dict()["default"]
+        assert same(default, arguments[name].default), f"{path} --{name}: {default!r}, {arguments[name].default!r}"
+
+
+def test_what_is_read_is_said_as_in_python():
+    arguments = inspect.signature(readers.open_jets).parameters
+    for path in ("train", "tag", "evaluate"):
+        options = options_of(path)
+        assert options.keys() >= READING
+        for name in READING - {"files", "schema"}:
+            assert same(options[name].to_info_dict()["default"], arguments[name].default)
+
+
+def test_every_option_has_a_help():
+    for path, command in COMMANDS.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{path} {option.name}"
+                assert option.help.endswith((".", "]")), f"{path} {option.name}: {option.help}"
