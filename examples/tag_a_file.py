@@ -3,7 +3,6 @@
 import sys
 
 import hepnn
-from hepnn.tagging import tag
 
 train, test, scores = sys.argv[1:]
 
@@ -11,5 +10,5 @@ jets = hepnn.read_jets(train)
 tagger = hepnn.Tagger("gru", epochs=5).fit(jets)
 print("accuracy on the training jets:", round(tagger.score(jets), 3))
 
-(done,) = tag(test, tagger, scores)
+(done,) = hepnn.tag(test, tagger, scores)
 print(f"{done.n_entries} rows in {done.path}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hepnn.schema import Schema as Schema
     from hepnn.schema import load_schema as load_schema
     from hepnn.tagger import Tagger as Tagger
+    from hepnn.tagging import tag as tag
     from hepnn.writers import write_scores as write_scores
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _HOMES = {
     "load_schema": "hepnn.schema",
     "open_jets": "hepnn.readers",
     "read_jets": "hepnn.readers",
+    "tag": "hepnn.tagging",
     "toy_jets": "hepnn.generators",
     "write_scores": "hepnn.writers",
 }

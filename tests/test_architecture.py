@@ -77,6 +77,25 @@ def test_nothing_imports_upward(path):
         assert name == own or LEVEL[name] < LEVEL[own], f"{own} imports {name}"
 
 
+def test_the_public_names_are_these():
+    assert sorted(hepnn.__all__) == [
+        "BoostedTrees",
+        "HepnnError",
+        "Schema",
+        "Tagger",
+        "evaluate",
+        "generate_quark_gluon",
+        "generate_toy",
+        "iterate_jets",
+        "load_schema",
+        "open_jets",
+        "read_jets",
+        "tag",
+        "toy_jets",
+        "write_scores",
+    ]
+
+
 @pytest.mark.parametrize("name", hepnn.__all__)
 def test_every_public_name_is_there_and_documented(name):
     assert getattr(hepnn, name).__doc__
