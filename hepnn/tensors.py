@@ -32,11 +32,13 @@ class TensorSpec(NamedTuple):
         shape: without the jet axis; (None, feature) for a sequence of any length.
         scaling: of the last axis.
         hardest_first: whether a sequence begins with the particles of highest pt.
+        channels_first: whether the scaled axis comes first, and not last; only of images.
     """
 
     shape: tuple[int | None, ...]
     scaling: Scaling
     hardest_first: bool = True
+    channels_first: bool = False
 
 
 class Tensors(Protocol):

@@ -11,7 +11,7 @@ from hepnn.clouds import Collection, ParticleCloud
 from hepnn.errors import InputError
 from hepnn.features import JET_FEATURES, resolve_features
 from hepnn.models import MODELS, build_model
-from hepnn.scaling import fixed_scaling
+from hepnn.scaling import Scaling, fixed_scaling
 from hepnn.tensors import TensorSpec
 
 FEATURES = resolve_features(("kinematics", "type"))
@@ -23,7 +23,7 @@ SPECS = {
 SMALL = {"encoder": (8,), "head_units": (8,)}
 RECURRENT = {**SMALL, "units": (6,)}
 
-CASES = {
+CLOUDS = {
     "gru": ("gru", RECURRENT),
     "gru-stacked": ("gru", {**RECURRENT, "units": (6, 5)}),
     "gru-both-ways": ("gru", {**RECURRENT, "bidirectional": True, "readout": ("last", "mean")}),
@@ -34,20 +34,69 @@ CASES = {
     "deepsets": ("deepsets", SMALL),
     "deepsets-all": ("deepsets", {**SMALL, "pooling": ("sum", "mean", "max", "attention", "last")}),
 }
+IMAGES = {
+    "cnn2d": ("cnn2d", {"filters": (4, 5), "head_units": (6,)}),
+    "cnn2d-pooled": ("cnn2d", {"filters": (4,), "flatten": False, "kernel": 4}),
+    "cnn2d-channels-first": ("cnn2d", {"filters": (4,)}),
+    "resnet2d": ("resnet2d", {"filters": (4, 6), "blocks": 1}),
+    "cnn3d": ("cnn3d", {"filters": (3, 4), "head_units": (5,)}),
+    "convlstm": ("convlstm", {"filters": (3,), "head_units": (5,)}),
+    "convlstm-stacked": ("convlstm", {"filters": (3, 2)}),
+}
+CASES = {**CLOUDS, **IMAGES}
+
+UNSCALED = Scaling((0.0, 0.0), (1.0, 1.0), (-100.0, -100.0), (100.0, 100.0))
+"""Of two channels."""
 
 
-@pytest.fixture(scope="module")
-def inputs(jets):
-    """The first jet is empty, the second has one particle."""
-    cloud = ParticleCloud({"particles": Collection(FEATURES)}, JET)
-    return cloud.tensors(jets[:16]).pad(length=40)
+def specs_of(case):
+    """The description of the tensors that a case takes."""
+    if case in CLOUDS:
+        return SPECS
+    if case == "cnn2d-channels-first":
+        return {"image": TensorSpec((2, 9, 8), UNSCALED, channels_first=True)}
+    return {"image": TensorSpec((9, 8, 2) if "2d" in case else (3, 9, 8, 2), UNSCALED)}
+
+
+def inputs_of(case, jets):
+    """Of particles, the first jet is empty and the second has one; the first image is empty."""
+    if case in CLOUDS:
+        return ParticleCloud({"particles": Collection(FEATURES)}, JET).tensors(jets[:16]).pad(length=40)
+    images = np.random.default_rng(4).exponential(1, (16, *specs_of(case)["image"].shape)).astype(np.float32)
+    images[0] = 0
+    return {"image": images}
 
 
 @pytest.fixture(scope="module", params=CASES)
-def model(request):
-    name, options = CASES[request.param]
+def case(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def inputs(case, jets):
+    return inputs_of(case, jets)
+
+
+def model_of(case):
+    name, options = CASES[case]
     keras.utils.set_random_seed(1)
-    return build_model(name, SPECS, n_classes=3, options=options)
+    return build_model(name, specs_of(case), n_classes=3, options=options)
+
+
+@pytest.fixture(scope="module")
+def model(case):
+    return model_of(case)
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def padded(request, jets):
+    """Model and inputs of those cases that have padding: an image has none."""
+    return model_of(request.param), inputs_of(request.param, jets)
+
+
+@pytest.fixture(scope="module")
+def cloud(jets):
+    return inputs_of("gru", jets)
 
 
 def probabilities(model, inputs):
@@ -61,8 +110,9 @@ def test_every_network_is_in_the_table():
 def test_every_layer_is_in_a_network_of_the_table():
     ours = {name for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
     used = set()
-    for name, options in CASES.values():
-        used |= {type(layer).__name__ for layer in build_model(name, SPECS, n_classes=2, options=options).layers}
+    for case, (name, options) in CASES.items():
+        built = build_model(name, specs_of(case), n_classes=2, options=options)
+        used |= {type(layer).__name__ for layer in built.layers}
     assert ours <= used
 
 
@@ -76,21 +126,24 @@ def test_jets_differ_in_their_scores(model, inputs):
     assert np.ptp(probabilities(model, inputs), axis=0).max() > 1e-3
 
 
-def test_empty_and_one_particle_jets_are_finite(model, inputs):
-    assert not inputs["particles_mask"][0].any()
-    assert inputs["particles_mask"][1].sum() == 1
+def test_empty_and_one_particle_jets_are_finite(case, model, inputs):
+    if case in CLOUDS:
+        assert not inputs["particles_mask"][0].any()
+        assert inputs["particles_mask"][1].sum() == 1
     assert np.isfinite(probabilities(model, inputs)[:2]).all()
 
 
 @pytest.mark.parametrize("junk", [1e6, np.nan, -np.inf], ids=["large", "nan", "inf"])
-def test_values_in_padded_slots_change_nothing(model, inputs, junk):
+def test_values_in_padded_slots_change_nothing(padded, junk):
+    model, inputs = padded
     spoiled = np.where(inputs["particles_mask"][..., None], inputs["particles"], np.float32(junk))
     np.testing.assert_allclose(
         probabilities(model, {**inputs, "particles": spoiled}), probabilities(model, inputs), atol=1e-6
     )
 
 
-def test_more_padding_changes_nothing(model, inputs):
+def test_more_padding_changes_nothing(padded):
+    model, inputs = padded
     longer = {
         **inputs,
         "particles": np.pad(inputs["particles"], ((0, 0), (0, 23), (0, 0))),
@@ -130,7 +183,8 @@ def test_a_particle_whose_features_are_all_zero_still_counts(name):
     assert np.abs(two - four).max() > 1e-4
 
 
-def test_recurrent_networks_see_the_order(inputs):
+def test_recurrent_networks_see_the_order(cloud):
+    inputs = cloud
     model = build_model("gru", SPECS, n_classes=2, options={**RECURRENT, "skip": ()})
     reversed_rows = inputs["particles"].copy()
     for row, length in enumerate(inputs["particles_mask"].sum(axis=1)):
@@ -139,7 +193,8 @@ def test_recurrent_networks_see_the_order(inputs):
     assert np.abs(before - after)[2:].max() > 1e-4
 
 
-def test_deep_sets_do_not_see_the_order(inputs):
+def test_deep_sets_do_not_see_the_order(cloud):
+    inputs = cloud
     model = build_model("deepsets", SPECS, n_classes=2, options=SMALL)
     backwards = {
         **inputs,
@@ -177,6 +232,40 @@ def test_each_collection_can_have_its_own_encoder(jets):
 def test_wrong_names_are_refused_with_the_known_ones(name, options, message):
     with pytest.raises(InputError, match=message):
         build_model(name, SPECS, n_classes=2, options=options)
+
+
+def test_images_with_channels_first_give_the_same_as_with_channels_last(jets):
+    cases = ("cnn2d-channels-first", "cnn2d")
+    first, last = (build_model("cnn2d", specs_of(case), n_classes=2, options={"filters": (4,)}) for case in cases)
+    first.set_weights(last.get_weights())
+    images = inputs_of("cnn2d", jets)["image"]
+    np.testing.assert_allclose(
+        probabilities(first, {"image": np.moveaxis(images, -1, 1)}), probabilities(last, {"image": images}), atol=1e-6
+    )
+
+
+def test_a_pooled_network_does_not_see_where_an_image_is(jets):
+    model = build_model("cnn2d", specs_of("cnn2d"), n_classes=2, options={"filters": (4,), "flatten": False})
+    image = np.zeros((2, 9, 8, 2), np.float32)
+    image[0, 2, 2], image[1, 4, 4] = 1, 1  # by a whole number of pooled pixels
+    one, other = probabilities(model, {"image": image})
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_residual_block_of_zeros_passes_on_what_it_was_given():
+    model = build_model("resnet2d", specs_of("resnet2d"), n_classes=2, options={"filters": (2,), "blocks": 1})
+    for step in range(2):
+        layer = model.get_layer(f"image_0_0_conv_{step}")
+        layer.set_weights([0 * weight for weight in layer.get_weights()])
+    between = keras.Model(model.inputs, [model.get_layer("image_stem").output, model.get_layer("image_0_0_sum").output])
+    before, after = between(inputs_of("resnet2d", None))
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", ["cnn2d", "resnet2d", "cnn3d", "convlstm"])
+def test_a_network_for_images_refuses_particles(name):
+    with pytest.raises(InputError, match=r"asked for images with \d axes .* 'particles' has the shape \(None, "):
+        build_model(name, SPECS, n_classes=2)
 
 
 def test_a_model_of_ones_own_goes_by_module_and_function():

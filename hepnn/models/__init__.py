@@ -26,6 +26,10 @@ MODELS: dict[str, str] = {
     "gru": "hepnn.models.recurrent:gru",
     "lstm": "hepnn.models.recurrent:lstm",
     "deepsets": "hepnn.models.deepsets:deepsets",
+    "cnn2d": "hepnn.models.convolutional:cnn2d",
+    "resnet2d": "hepnn.models.convolutional:resnet2d",
+    "cnn3d": "hepnn.models.convolutional:cnn3d",
+    "convlstm": "hepnn.models.convolutional:convlstm",
 }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hepnn.errors import InputError
 from hepnn.tensors import JET, TensorSpec
 
-__all__ = ["Inputs", "cloud_inputs"]
+__all__ = ["ImageInputs", "Inputs", "cloud_inputs", "image_inputs"]
 
 
 class Inputs(NamedTuple):
@@ -42,3 +43,44 @@ def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
             mask = tensors[f"{name}_mask"] = keras.Input((None,), dtype="bool", name=f"{name}_mask")
             sequences[name] = (scale(values, mask), mask)
     return Inputs(tensors, sequences, jet)
+
+
+class ImageInputs(NamedTuple):
+    """Keras tensors to build on.
+
+    Attributes:
+        tensors: what the model takes, by name, as described.
+        images: by name, scaled, channels last.
+    """
+
+    tensors: dict[str, Any]
+    images: dict[str, Any]
+
+
+def image_inputs(specs: Mapping[str, TensorSpec], *, n_axes: int) -> ImageInputs:
+    """Returns the Keras inputs for images, scaled.
+
+    Args:
+        specs: the description of each tensor.
+        n_axes: without the jet axis: 3 for images (eta, phi, channel), 4 for volumes and sequences of images.
+
+    Raises:
+        InputError: a tensor has another number of axes, or an axis of any length.
+    """
+    import keras
+
+    from hepnn.layers import FeatureScaling
+
+    tensors: dict[str, Any] = {}
+    images: dict[str, Any] = {}
+    for name, spec in specs.items():
+        if len(spec.shape) != n_axes or None in spec.shape:
+            raise InputError(
+                f"asked for images with {n_axes} axes beside that of the jets; {name!r} has the shape {spec.shape}. Give the "
+                "tagger an image as its representation, such as hepnn.images.JetImage(), or choose another model."
+            )
+        values = tensors[name] = keras.Input(spec.shape, name=name)
+        if spec.channels_first:
+            values = keras.layers.Permute((*range(2, n_axes + 1), 1), name=f"{name}_channels_last")(values)
+        images[name] = FeatureScaling(*spec.scaling, name=f"{name}_scaling")(values)
+    return ImageInputs(tensors, images)
