@@ -15,7 +15,7 @@ from hepnn.baseline import BoostedTrees
 from hepnn.bundled import bundled_jets
 from hepnn.errors import OutputError
 from hepnn.evaluation import Evaluation
-from hepnn.progress import console, counting, epoch_lines, load_tensorflow
+from hepnn.progress import counting, epoch_lines, load_tensorflow, say
 from hepnn.readers import read_jets
 from hepnn.report import evaluation_table
 from hepnn.tagger import Tagger
@@ -89,11 +89,11 @@ def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, m
     jets = read_jets(source, schema="hepnn", max_jets=max_jets)
     n_test = round(TEST_FRACTION * len(jets))
     train, test = jets[:-n_test], jets[-n_test:]
-    console.print(f"{len(jets)} jets from {source}: {len(train)} to train on, {n_test} held out", highlight=False)
+    say(f"{len(jets)} jets from {source}: {len(train)} to train on, {n_test} held out")
 
-    console.print("boosted trees on jet observables", highlight=False)
+    say("boosted trees on jet observables")
     trees = BoostedTrees(seed=seed).fit(train)
-    console.print("masked GRU on particles", highlight=False)
+    say("masked GRU on particles")
     load_tensorflow()
     gru = Tagger("gru", epochs=epochs, seed=seed, schema="hepnn")
     gru.fit(train, callbacks=[epoch_lines(epochs)])

@@ -13,13 +13,18 @@ import rich.progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["Progress", "console", "counting", "epoch_lines", "load_tensorflow"]
+__all__ = ["Progress", "console", "counting", "epoch_lines", "load_tensorflow", "say"]
 
 Progress = Callable[..., None]
 """Called with the number of jets done, and the number of all if it is known."""
 
 console = Console(stderr=True)
 """Where everything goes that is not a result."""
+
+
+def say(line: str) -> None:
+    """Prints a line of text as it is, however long."""
+    console.print(line, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -87,11 +92,7 @@ def epoch_lines(epochs: int) -> Any:
             shown = "  ".join(
                 f"{name} {logs[name]:.4f}" for name in ("loss", "val_loss", "val_accuracy", "val_auc") if name in logs
             )
-            console.print(
-                f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}  {time.perf_counter() - self.start:.1f} s",
-                highlight=False,
-                soft_wrap=True,
-            )
+            say(f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}  {time.perf_counter() - self.start:.1f} s")
 
         def on_train_end(self, logs: Any = None) -> None:
             self.bar.stop()

@@ -103,8 +103,8 @@ def report_command(output: str, seed: int, quick: bool) -> None:
 
 def _run(each: Any, *, seed: int, quick: bool) -> Any:
     """Runs a task, telling how it goes."""
-    from hepnn.progress import console, load_tensorflow
+    from hepnn.progress import load_tensorflow, say
 
-    console.print(f"{each.name}: {each.lesson}", highlight=False, soft_wrap=True)
+    say(f"{each.name}: {each.lesson}")
     load_tensorflow()
-    return each.run(seed=seed, quick=quick, report=lambda line: console.print(line, highlight=False, soft_wrap=True))
+    return each.run(seed=seed, quick=quick, report=say)

@@ -124,7 +124,7 @@ def train(  # one argument an option
     """
     import awkward as ak
 
-    from hepnn.progress import console, epoch_lines, load_tensorflow
+    from hepnn.progress import epoch_lines, load_tensorflow, say
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
 
@@ -144,7 +144,7 @@ def train(  # one argument an option
         beside = reading._replace(files=validation).open(schema=source.schema)
         held_out = beside.read()
         skipped += beside.skipped
-    console.print(f"{len(jets)} jets, schema {source.schema.name}", highlight=False)
+    say(f"{len(jets)} jets, schema {source.schema.name}")
     if weight is not None and weight not in jets.fields:
         raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
     tagger = Tagger(
@@ -179,9 +179,7 @@ def train(  # one argument an option
         )
     except KeyboardInterrupt:
         if checkpoint.exists():
-            console.print(
-                f"the state after the last whole epoch is in {checkpoint}; go on with --resume", highlight=False
-            )
+            say(f"the state after the last whole epoch is in {checkpoint}; go on with --resume")
         raise
     tagger.save(folder, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
