@@ -33,7 +33,7 @@ from hepnn.features import (
     evaluate_features,
     resolve_features,
 )
-from hepnn.jets import check_jets, collections_of
+from hepnn.jets import check_jets, collections_of, members_of
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
 from hepnn.tensors import JET, Augment, TensorSpec
 
@@ -292,7 +292,7 @@ def cloud_for(
     Args:
         jets: (jet,) records, looked at only for what they provide.
         features: "auto" for all of `hepnn.features.AUTO_SETS` that the jets provide, names of features or sets, or
-            functions; by collection if a mapping, else those of ``particles``.
+            functions; by collection if a mapping, else those of ``particles`` or ``cells``.
         jet_features: names in `hepnn.features.JET_FEATURES`, or functions.
         max_particles: records kept a jet and collection.
         order_by: the records' field that orders the sequences.
@@ -302,7 +302,7 @@ def cloud_for(
         InputError: no features, or no room for particles.
         FeatureError: an unknown feature.
     """
-    by_collection = features if isinstance(features, Mapping) else {"particles": features}
+    by_collection = features if isinstance(features, Mapping) else {members_of(jets): features}
     return ParticleCloud(
         {
             name: Collection(

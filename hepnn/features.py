@@ -109,6 +109,10 @@ PARTICLE_FEATURES: dict[str, Feature] = {
             "DeepJet, Bols et al. 2020 (arXiv:2008.10519), table 1",
             scale=0.5,
         ),
+        Feature(
+            "layer", partial(formulas.field, name="layer"), "1", "layer of a calorimeter, from 0", center=3.0, scale=0.3
+        ),
+        Feature("time", partial(formulas.field, name="time"), "ns", "time of a cell", missing=0.0),
         Feature("rapidity", formulas.rapidity, "1", "PDG Review, Kinematics", scale=0.5),
         Feature("mass", formulas.mass, "GeV", "PDG Review, Kinematics"),
         *(
@@ -162,6 +166,7 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
     "type": ("charge", *_FLAGS),
     "identity": tuple(f"is_{name}" for name in pdg.JET_PARTICLES),
     "displacement": ("tanh_d0", "d0_error", "tanh_dz", "dz_error"),
+    "cell": ("layer", "time"),
     "jetclass": (
         "log_pt",
         "log_energy",
@@ -181,7 +186,7 @@ FEATURE_SETS: dict[str, tuple[str, ...]] = {
 """Groups of particle features. ``jetclass`` has the 17 of the JetClass paper, in its order. A 1×1 convolution over
 the one-hot codes of ``identity`` is an embedding of the PDG code."""
 
-AUTO_SETS = ("kinematics", "type", "identity", "displacement")
+AUTO_SETS = ("kinematics", "type", "identity", "displacement", "cell")
 """What ``features="auto"`` takes, as far as the jets can provide it."""
 
 

@@ -20,7 +20,7 @@ from rich.table import Table as RichTable
 
 from hepnn.errors import FeatureError, SchemaError
 from hepnn.features import FEATURE_SETS, evaluate_features, resolve_features
-from hepnn.jets import collections_of
+from hepnn.jets import collections_of, members_of
 from hepnn.readers import Source, read_jets
 from hepnn.readers.formats import details, open_table
 from hepnn.readers.sources import locate
@@ -250,7 +250,7 @@ def _why_not(names: frozenset[str], table: Table) -> str:
 def _summary(table: Table, schema: Schema, max_particles: int, max_jets: int) -> JetSummary | None:
     place = f"{table.file}:{table.name}" if table.name else table.file
     jets = read_jets(place, schema=schema, max_jets=max_jets)
-    counts = ak.to_numpy(ak.num(jets.particles))
+    counts = ak.to_numpy(ak.num(jets[members_of(jets)]))
     classes: dict[str, int] = {}
     if "label" in jets.fields:
         labels, numbers = np.unique(ak.to_numpy(ak.fill_none(jets.label, "")), return_counts=True)

@@ -9,7 +9,8 @@ Jets are an awkward record array, one record a jet:
 - ``particles``: ``var *`` records with ``pt eta phi energy`` and, where the source has them, ``charge``, ``pid``
   (PDG code), ``d0 d0_error dz dz_error`` (mm) and the flags ``is_charged_hadron is_neutral_hadron is_photon
   is_electron is_muon``. They are ordered by falling pt. A source can have more collections of the same kind
-  (``vertices``, ``tracks``).
+  (``vertices``, ``tracks``). A shower in a calorimeter is a jet whose members are called ``cells``, and have a
+  ``layer`` (0 for the first) and a ``time`` (ns) as well.
 - A missing value is None or NaN, never a magic number.
 - A jet may have no particles.
 
@@ -28,9 +29,21 @@ import vector
 
 from hepnn.errors import InputError
 
-__all__ = ["JET_FIELDS", "PARTICLE_FIELDS", "as_jets", "check_jets", "collections_of", "labels_of", "weights_of"]
+__all__ = [
+    "JET_FIELDS",
+    "PARTICLE_FIELDS",
+    "as_jets",
+    "check_jets",
+    "collections_of",
+    "labels_of",
+    "members_of",
+    "weights_of",
+]
 
 vector.register_awkward()
+
+MEMBERS = ("particles", "cells")
+"""What jets, or showers, are made of."""
 
 JET_FIELDS = ("pt", "eta", "phi", "energy")
 PARTICLE_FIELDS = ("pt", "eta", "phi", "energy")
@@ -61,14 +74,12 @@ def check_jets(jets: ak.Array) -> ak.Array:
     for name in JET_FIELDS:
         if name not in jets.fields:
             raise InputError(f"asked for the jet field {name!r}; found only {', '.join(jets.fields)}. Rename yours.")
-    if "particles" not in jets.fields:
-        raise InputError(
-            f"asked for the jets' particles; found the fields {', '.join(jets.fields)}. "
-            "Each jet needs a list of records named 'particles'."
-        )
+    members = members_of(jets)
     for name in PARTICLE_FIELDS:
-        if name not in jets.particles.fields:
-            raise InputError(f"asked for the particle field {name!r}; found only {', '.join(jets.particles.fields)}.")
+        if name not in jets[members].fields:
+            raise InputError(
+                f"asked for the field {name!r} of {members}; found only {', '.join(jets[members].fields)}."
+            )
     for what, records in (("jets", jets), *((name, jets[name]) for name in collections_of(jets))):
         # ak.is_none looks into records where they are not optional themselves
         missing = (
@@ -80,6 +91,21 @@ def check_jets(jets: ak.Array) -> ak.Array:
                 f"{int(missing.argmax())}. Leave them out: jets[~ak.is_none(jets)] where you masked them."
             )
     return jets
+
+
+def members_of(jets: ak.Array) -> str:
+    """Returns the name of the list that jets are made of: ``particles``, or the ``cells`` of showers.
+
+    Raises:
+        InputError: they have neither.
+    """
+    for name in MEMBERS:
+        if name in jets.fields:
+            return name
+    raise InputError(
+        f"asked for the jets' particles; found the fields {', '.join(jets.fields)}. "
+        "Each jet needs a list of records named 'particles', each shower one named 'cells'."
+    )
 
 
 def collections_of(jets: ak.Array) -> tuple[str, ...]:

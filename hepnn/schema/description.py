@@ -12,7 +12,7 @@ from typing import Any
 
 from hepnn.errors import SchemaError, closest
 from hepnn.expressions import compile_expression
-from hepnn.jets import JET_FIELDS, PARTICLE_FIELDS
+from hepnn.jets import JET_FIELDS, MEMBERS, PARTICLE_FIELDS
 
 __all__ = ["LAYOUTS", "UNITS", "Clustering", "Field", "Links", "Schema"]
 
@@ -205,9 +205,10 @@ class Schema:
 
     def _check_names(self) -> None:
         makes_jets = self.layout in WITHOUT_JETS or self.sum_particles
+        members = next((name for name in MEMBERS if name in self.collections), MEMBERS[0])
         for what, table, needed in (
             ("jets", self.jets, () if makes_jets else JET_FIELDS),
-            ("collections.particles", self.collections.get("particles", {}), PARTICLE_FIELDS),
+            (f"collections.{members}", self.collections.get(members, {}), PARTICLE_FIELDS),
         ):
             missing = [name for name in needed if name not in table]
             if missing:
