@@ -30,6 +30,7 @@ ORDER = [
     "representations",
     "layers",
     "models",
+    "transfer",
     "training",
     "storage",
     "tagger baseline",
