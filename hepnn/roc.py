@@ -40,6 +40,9 @@ _CONFIDENCE, _ONE_SIDED_SIGMA = 0.95, 1.645
 _ROUNDING = 1e-12
 """Efficiencies closer than this are the same: sums of a million weights agree to about 1e-13."""
 
+_LEAST_FIXED = 1e-3
+"""Numbers closer to 0 are shown with an exponent, where no uncertainty says which digits count."""
+
 
 class Measured(NamedTuple):
     """A number and its statistical uncertainty.
@@ -58,7 +61,8 @@ class Measured(NamedTuple):
         if self.lower_limit is not None:
             return f"> {self.lower_limit:.3g} (95% CL)"
         if not 0 < self.error < np.inf:
-            return f"{self.value:.4f} ± {self.error:.4g}"
+            is_tiny = 0 < abs(self.value) < _LEAST_FIXED
+            return f"{self.value:{'.2g' if is_tiny else '.4f'}} ± {self.error:.4g}"
         digits = max(0, 1 - int(np.floor(np.log10(self.error))))
         return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
 

@@ -188,6 +188,7 @@ def test_a_measured_number_shows_two_digits_of_its_error():
     assert str(Measured(0.90063, 0.00213)) == "0.9006 ± 0.0021"
     assert str(Measured(34.81, 1.31)) == "34.8 ± 1.3"
     assert str(Measured(1.0, 0.0)) == "1.0000 ± 0"
+    assert str(Measured(3.58e-7, 0.0)) == "3.6e-07 ± 0"
     assert str(Measured(0.5, np.inf)) == "0.5000 ± inf"
     assert str(Measured(np.inf, np.inf, 333.4)) == "> 333 (95% CL)"
 

@@ -69,7 +69,10 @@ TASKS: dict[str, Task] = {
         Task(
             "sequence-padding",
             "A mask takes padding out of the result; without it, where the padding is matters.",
-            (Goal("largest change of an output by padding, masked", 1e-5, quick=1e-5, at_least=False),),
+            (
+                Goal("largest change of an output by padding, masked", 1e-5, quick=1e-5, at_least=False),
+                Goal("largest change of an output by padding, no mask", 0.5, quick=0.01),
+            ),
         ),
         Task(
             "sequence-states",
@@ -79,12 +82,19 @@ TASKS: dict[str, Task] = {
         Task(
             "layers-tour",
             "What each layer does to numbers and shapes.",
-            (Goal("largest difference from the references", 1e-4, quick=1e-4, at_least=False),),
+            (
+                Goal("largest difference from the references", 1e-4, quick=1e-4, at_least=False),
+                Goal("largest difference of channels first from last", 1e-4, quick=1e-4, at_least=False),
+            ),
         ),
         Task(
             "objects-conv1x1",
             "A 1×1 convolution is one dense network for every particle: equivariant, and with pooling invariant.",
-            (Goal("largest difference under permutation", 1e-5, quick=1e-5, at_least=False),),
+            (
+                Goal("largest difference under permutation", 1e-5, quick=1e-5, at_least=False),
+                Goal("largest difference from a dense network", 1e-5, quick=1e-5, at_least=False),
+                Goal("least change of encodings under permutation by the others", 0.1, quick=0.1),
+            ),
         ),
         Task(
             "jets-quark-gluon",
