@@ -77,7 +77,7 @@ def pulses(rng: np.random.Generator, *, n_events: int = 2, n_samples: int = 60) 
     """Returns charges at their times, and what a digitiser makes of them with noise; both (event, sample, 1)."""
     charges = np.zeros((n_events, n_samples, 1))
     for event in charges:
-        event[rng.choice(np.arange(3, n_samples - 12, 7), 3, replace=False), 0] = rng.uniform(0.4, 1.0, 3)
+        event[rng.choice(np.arange(3, n_samples - 12, 12), 3, replace=False), 0] = rng.uniform(0.4, 1.0, 3)
     shape = pulse(12)
     waveforms = np.stack([np.convolve(event[:, 0], shape)[:n_samples] for event in charges])[..., None]
     return charges, waveforms + rng.normal(0, _NOISE, waveforms.shape)
@@ -223,7 +223,7 @@ def _pooling(waveforms: Floats, energies: Floats) -> list[Example]:
 def _recurrent(waveforms: Floats, frames: Floats, rng: np.random.Generator) -> list[Example]:
     layers = keras.layers
     units = 4
-    shapes = {
+    shapes: dict[str, list[tuple[int, ...]]] = {
         "LSTM": [(1, 4 * units), (units, 4 * units), (4 * units,)],
         "GRU": [(1, 3 * units), (units, 3 * units), (2, 3 * units)],
         "SimpleRNN": [(1, units), (units, units), (units,)],

@@ -37,6 +37,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hepnn.plots import COLORS, styled
 from hepnn.roc import Measured
@@ -73,7 +74,7 @@ _WINDOWS: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 
 def tour(stops: Sequence[Example]) -> keras.Model:
     """Returns a model with an input and an output for each example, by its name."""
-    inputs = {stop.name: keras.Input(stop.values.shape[1:]) for stop in stops}
+    inputs = {stop.name: keras.Input(stop.values.shape[1:], name=stop.name) for stop in stops}
     model = keras.Model(inputs, {stop.name: stop.layer(inputs[stop.name]) for stop in stops}, name="tour")
     for stop in stops:
         if stop.weights is not None:
@@ -92,7 +93,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     rng = streams(seed).test
     stops = examples(rng)
     model = tour(stops)
-    outputs = model.predict({stop.name: stop.values for stop in stops}, verbose=0)
+    outputs = {name: np.asarray(values) for name, values in model({stop.name: stop.values for stop in stops}).items()}
     rows = [
         (
             stop.kind, stop.shows, _shape(stop.values), _shape(outputs[stop.name]),
@@ -153,7 +154,7 @@ def padding_rows(rng: np.random.Generator) -> list[tuple[Any, ...]]:
         values = rng.normal(size=(2, *_SIZES[:axes], _CHANNELS)).astype(np.float32)
         places, differences = {}, []
         for padding in ("valid", "same"):
-            options = {"strides": strides, "padding": padding}
+            options: dict[str, Any] = {"strides": strides, "padding": padding}
             layers = {
                 "convolution": _layer("Conv", axes)(_FILTERS, window, **options),
                 "transposed": _layer("Conv", axes, "Transpose")(_FILTERS, window, **options),
@@ -284,6 +285,8 @@ def _draw_cells(axes: Axes, cells: Floats) -> None:
     axes.figure.colorbar(image, ax=axes, shrink=0.9)
     axes.grid(visible=False)
     axes.set(xlabel="x in cells", ylabel="y in cells")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _draw_recurrent(stops: Sequence[Example], outputs: dict[str, Any]) -> Figure:
@@ -293,7 +296,8 @@ def _draw_recurrent(stops: Sequence[Example], outputs: dict[str, Any]) -> Figure
     trail = "ConvLSTM2D: a fading trail"
     with styled():
         figure = Figure(figsize=(12.5, 8.6), layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.15))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(1, 1.15))
+        above, below = parts
         for axes, title, values in zip(
             above.subplots(1, 4), ("in", *names), (inputs[names[0]], *(outputs[name] for name in names)), strict=True
         ):

@@ -196,9 +196,8 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             name=name,
         )
         changes[name] = comparisons(fits[name].model, test.inputs, rngs.test)
-        ordered, mixed = scores[name] = tuple(
-            _predicted(fits[name].model, inputs)[:, 0] for inputs in (test.inputs, moved)
-        )
+        ordered, mixed = (_predicted(fits[name].model, inputs)[:, 0] for inputs in (test.inputs, moved))
+        scores[name] = ordered, mixed
         rows.append(
             (
                 name,
@@ -247,7 +246,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
 
 
 def _predicted(model: keras.Model, inputs: Mapping[str, Any]) -> Floats:
-    return np.asarray(model.predict(dict(inputs), batch_size=1000, verbose=0))
+    return np.asarray(model(dict(inputs)))
 
 
 def _taken(values: Floats, order: npt.NDArray[np.intp]) -> Floats:
@@ -258,7 +257,7 @@ def _taken(values: Floats, order: npt.NDArray[np.intp]) -> Floats:
 def _draw_scores(scores: Mapping[str, tuple[Floats, Floats]]) -> Figure:
     """The score of each jet in random order against that in order of pt."""
     with styled():
-        figure = Figure(figsize=(12.0, 4.4), layout="constrained")
+        figure = Figure(figsize=(12.0, 5.0), layout="constrained")
         for axes, (name, (ordered, mixed)) in zip(
             figure.subplots(1, len(scores), sharey=True), scores.items(), strict=True
         ):

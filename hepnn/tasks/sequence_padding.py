@@ -184,19 +184,20 @@ def _stream(setting: Setting, rng: np.random.Generator, *, steps: int) -> tf.dat
 def predicted(model: keras.Model, setting: Setting, sequences: Sequences, **options: Any) -> Floats:
     """Returns the probability for each sequence, (sequence,); options go to `arranged`."""
     if options.get("padding", setting.padding) != "none":
-        return np.asarray(model.predict(_inputs(setting, sequences, **options), batch_size=1000, verbose=0))[:, 0]
+        return np.asarray(model(_inputs(setting, sequences, **options)))[:, 0]
     probabilities = np.zeros(len(sequences.lengths))
     for length in np.unique(sequences.lengths):
         chosen = sequences.lengths == length
         bare = Sequences(sequences.values[chosen], sequences.lengths[chosen])
         inputs = _inputs(setting, bare, **{**options, "padding": "none"})
-        probabilities[chosen] = np.asarray(model.predict(inputs, batch_size=1000, verbose=0))[:, 0]
+        probabilities[chosen] = np.asarray(model(inputs))[:, 0]
     return probabilities
 
 
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     """Trains one LSTM for each setting on the same sequences, and pads the test sequences in other ways."""
-    test = draw(1_000 if quick else 5_000, streams(seed).test)
+    rng = streams(seed).test
+    test = draw(1_000 if quick else 5_000, rng)
     fits: dict[Setting, Fit] = {}
     right: dict[Setting, Measured] = {}
     for setting in settings(quick=quick):
@@ -217,7 +218,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     masked, unmasked = (Setting("first", "after", masked=is_masked, backwards=False) for is_masked in (True, False))
     changes = [
         (name, *(largest_change(fits[setting].model, setting, test, **options) for setting in (masked, unmasked)))
-        for name, options in _other_paddings(test, np.random.default_rng(seed)).items()
+        for name, options in _other_paddings(test, rng).items()
     ]
     return Outcome(
         measured={
@@ -231,7 +232,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         tables=[_accuracies(right), _changes(changes)],
         figures={
             "accuracy": _draw_accuracies(right),
-            "reading on": _draw_reading(fits[masked].model, fits[unmasked].model, test),
+            "reading on": _draw_reading(fits[masked].model, fits[unmasked].model, rng),
             "learning": learning_curves(
                 {str(setting): fits[setting] for setting in (masked, unmasked)}, key="accuracy", label="accuracy"
             ),
@@ -337,11 +338,10 @@ def _draw_points(
         axes.errorbar(at, accuracies, errors, ls="", capsize=3, ms=7, **style)
 
 
-def _draw_reading(masked: keras.Model, unmasked: keras.Model, sequences: Sequences) -> Figure:
+def _draw_reading(masked: keras.Model, unmasked: keras.Model, rng: np.random.Generator) -> Figure:
     """How many answers are right if a network is asked after each slot, on short sequences with much padding."""
     length, slots = 8, 3 * SLOTS
-    chosen = sequences.lengths == length
-    short = Sequences(sequences.values[chosen], sequences.lengths[chosen])
+    short = draw(2_000, rng, length=length)
     inputs = arranged(short, padding="after", slots=slots)
     is_up = short.points_up("first")
     with styled():
@@ -361,7 +361,7 @@ def _draw_reading(masked: keras.Model, unmasked: keras.Model, sequences: Sequenc
 
 def _at_every_step(model: keras.Model) -> keras.Model:
     """The same network with an answer after each step; it takes both inputs."""
-    inputs = {"values": keras.Input((None, 2)), "mask": keras.Input((None,), dtype="bool")}
+    inputs = {"values": keras.Input((None, 2), name="values"), "mask": keras.Input((None,), dtype="bool", name="mask")}
     layer = keras.layers.LSTM(UNITS, return_sequences=True, use_cudnn=False)
     has_mask = "mask" in model.input
     sequence = layer(inputs["values"], mask=inputs["mask"] if has_mask else None)

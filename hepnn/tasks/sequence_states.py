@@ -137,7 +137,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         weights = next(layer for layer in model.layers if layer.weights).get_weights()
         found: dict[str, dict[str, float]] = {name: {} for name in RETURNED}
         for where, mask in padded.items():
-            outputs = model.predict({"values": values, "mask": mask}, batch_size=SAMPLES, verbose=0)
+            outputs = model({"values": values, "mask": mask})
             wanted = expected(equations(values, weights, mask=mask))
             for name, arrays in wanted.items():
                 found[name][where] = _difference(_listed(outputs[name]), arrays)
@@ -148,7 +148,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         halves.append((kind, *handed_over(kind, values, weights)))
         report(f"{kind}: largest difference {np.max(differences):.1g}")
     unit, memories = by_hand(), _marked(rng)
-    drawn = unit.predict(memories, verbose=0)
+    drawn = [np.asarray(array) for array in unit(memories)]
     differences.append(_difference(_listed(drawn), expected(lstm(memories, unit.get_weights()))["sequence and states"]))
     return Outcome(
         measured={"largest difference from the equations": Measured(float(np.max(differences)), 0.0)},
@@ -279,9 +279,7 @@ def _draw_states(models: Mapping[str, keras.Model], values: Floats, mask: Flags)
         figure = Figure(figsize=(11.0, 6.4), layout="constrained")
         panels = figure.subplots(2, 2, sharex=True, sharey=True)
         for axes, (kind, model) in zip(panels.flat, models.items(), strict=True):
-            outputs = model.predict(
-                {"values": values[sample : sample + 1], "mask": mask[sample : sample + 1]}, verbose=0
-            )
+            outputs = model({"values": values[sample : sample + 1], "mask": mask[sample : sample + 1]})
             for unit in range(UNITS):
                 axes.plot(np.arange(1, STEPS + 1), outputs["sequence"][0, :, unit], "o-", ms=4, color=COLORS[unit])
                 axes.plot(STEPS + 1, outputs["last output"][0, unit], "s", ms=8, color=COLORS[unit])

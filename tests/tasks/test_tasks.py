@@ -20,7 +20,7 @@ from hepnn.tasks.report import write_report
 from hepnn.tasks.saving import load_result, save_result
 from hepnn.tasks.task import Fit, Outcome, Table
 
-SHARED = {"task", "fitting", "measuring", "pictures", "saving", "report", "references"}
+SHARED = {"task", "fitting", "measuring", "pictures", "saving", "report", "references", "layer_examples"}
 """Modules of the folder that are no tasks."""
 
 
