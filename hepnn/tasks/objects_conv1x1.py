@@ -257,7 +257,7 @@ def _taken(values: Floats, order: npt.NDArray[np.intp]) -> Floats:
 def _draw_scores(scores: Mapping[str, tuple[Floats, Floats]]) -> Figure:
     """The score of each jet in random order against that in order of pt."""
     with styled():
-        figure = Figure(figsize=(12.0, 5.0), layout="constrained")
+        figure = Figure(figsize=(12.0, 4.7), layout="constrained")
         for axes, (name, (ordered, mixed)) in zip(
             figure.subplots(1, len(scores), sharey=True), scores.items(), strict=True
         ):

@@ -1,11 +1,12 @@
 """Padding before or after, with a mask or without, read forwards or backwards: what an LSTM makes of it.
 
 **The lesson.** A batch is a rectangle, sequences are not, so the short ones are filled up with zeros. An LSTM that is not
-told takes the zeros for steps: its gates go on working, and what it knew fades. How much that hurts depends on how far
-the important item is from the last step:
+told takes the zeros for steps: what it knows has to outlive them, and in training the error has to find its way back
+through them. It can learn to hold its answer over zeros, but with the same effort it ends up worse, the more so the
+farther the important item is from the last step:
 
 - *padding after* puts zeros between the sequence and the end: bad without a mask;
-- *padding before* has the zeros come first, when there is nothing to forget yet: much less harm;
+- *padding before* has the zeros come first, when there is nothing to forget yet: less harm;
 - *important item first*: it has to be kept over all other steps, real ones too, and a mask cannot help with those;
 - *important item last*: it is still there at the end;
 - *reading backwards* (``go_backwards``) turns all of it around, padding as well: first becomes last, after becomes
@@ -13,12 +14,15 @@ the important item is from the last step:
   Vinyals, Le 2014 (arXiv:1409.3215, section 3.3).
 
 With a mask a padded step leaves the states as they are (`hepnn.tasks.sequence_states`), so neither place, length nor
-values of the padding reach the result; the network is as good as one that never sees padding, because its batches hold
-sequences of one length only. The mask goes in as an explicit boolean input. On a GPU, Keras runs an LSTM by cuDNN, which
+values of the padding reach the result; the network does about as well as one that never sees padding, because its batches
+hold sequences of one length only. Without a mask, padding other than that of the training changes the outputs much. The
+uncertainties are those of the test sequences; training scatters more, as padding before and after with a mask show, which
+differ by rounding alone. The mask goes in as an explicit boolean input. On a GPU, Keras runs an LSTM by cuDNN, which
 takes padding after only and refuses other masks: pad on the right, or give ``use_cudnn=False`` as here.
 
 **The data.** Sequences of 5 to 20 vectors in a plane, independent and normal. One decides, the first or the last: whether
-it points up. The others are there to be ignored. All networks see the same sequences, in 32 slots.
+it points up. The others are there to be ignored. All networks see the same sequences, in 32 slots; only those without
+padding see others of the same kind.
 """
 
 from __future__ import annotations
@@ -51,6 +55,9 @@ LENGTHS = (5, 20)
 SLOTS = 32
 UNITS = 16
 BATCH_SIZE = 128
+
+_NOISE = 10
+"""Standard deviation of noise in the padding; that of real vectors is 1."""
 
 
 class Sequences(NamedTuple):
@@ -234,7 +241,9 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "accuracy": _draw_accuracies(right),
             "reading on": _draw_reading(fits[masked].model, fits[unmasked].model, rng),
             "learning": learning_curves(
-                {str(setting): fits[setting] for setting in (masked, unmasked)}, key="accuracy", label="accuracy"
+                {"with mask": fits[masked], "without mask": fits[unmasked]},
+                key="accuracy",
+                label="accuracy; the first decides, padding after",
             ),
         },
     )
@@ -254,14 +263,14 @@ def largest_change(model: keras.Model, setting: Setting, sequences: Sequences, *
 
 
 def _other_paddings(sequences: Sequences, rng: np.random.Generator) -> dict[str, dict[str, Any]]:
-    noise = rng.normal(0, 10, (len(sequences.lengths), SLOTS, 2))
+    noise = rng.normal(0, _NOISE, (len(sequences.lengths), SLOTS, 2))
     return {
         "no padding": {"padding": "none"},
         "before": {"padding": "before"},
         f"{2 * SLOTS} slots": {"slots": 2 * SLOTS},
         "filled with 1": {"fill": 1.0},
         "filled with 1000": {"fill": 1000.0},
-        "filled with noise of 10": {"fill": noise},
+        f"filled with noise of {_NOISE}": {"fill": noise},
     }
 
 
@@ -304,14 +313,14 @@ def _draw_accuracies(right: dict[Setting, Measured]) -> Figure:
         for axes, important in zip(figure.subplots(1, 2, sharey=True), ("first", "last"), strict=True):
             rows = [each for each in right if each.important == important]
             places = list(dict.fromkeys((each.backwards, each.padding) for each in rows))
-            for masked, color, marker, label in (
-                (True, COLORS[0], "o", "with mask"),
-                (False, COLORS[2], "s", "without mask"),
+            for masked, shift, color, marker, label in (
+                (True, -0.12, COLORS[0], "o", "with mask"),
+                (False, 0.12, COLORS[2], "s", "without mask"),
             ):
                 shown = [each for each in rows if each.masked == masked and each.padding != "none"]
-                _draw_points(axes, shown, places, right, color=color, marker=marker, label=label)
+                _draw_points(axes, shown, places, right, shift=shift, color=color, marker=marker, label=label)
             bare = [each for each in rows if each.padding == "none"]
-            _draw_points(axes, bare, places, right, color=COLORS[3], marker="D", label="without padding")
+            _draw_points(axes, bare, places, right, shift=0, color=COLORS[3], marker="D", label="without padding")
             axes.set_xticks(
                 range(len(places)),
                 [f"{padding}\n{'backwards' if backwards else 'forwards'}" for backwards, padding in places],
@@ -330,30 +339,36 @@ def _draw_points(
     shown: list[Setting],
     places: list[tuple[bool, str]],
     right: dict[Setting, Measured],
+    *,
+    shift: float,
     **style: Any,
 ) -> None:
     if shown:
-        at = [places.index((each.backwards, each.padding)) for each in shown]
+        at = [places.index((each.backwards, each.padding)) + shift for each in shown]
         accuracies, errors = zip(*(right[each][:2] for each in shown), strict=True)
         axes.errorbar(at, accuracies, errors, ls="", capsize=3, ms=7, **style)
 
 
 def _draw_reading(masked: keras.Model, unmasked: keras.Model, rng: np.random.Generator) -> Figure:
     """How many answers are right if a network is asked after each slot, on short sequences with much padding."""
-    length, slots = 8, 3 * SLOTS
+    length, slots = 8, 2 * SLOTS
     short = draw(2_000, rng, length=length)
-    inputs = arranged(short, padding="after", slots=slots)
     is_up = short.points_up("first")
+    noise = rng.normal(0, _NOISE, (len(is_up), slots, 2))
+    lines = (
+        (masked, noise, COLORS[0], "-", f"with mask, padded with noise of {_NOISE}"),
+        (unmasked, 0.0, COLORS[2], "-", "without mask, padded with 0"),
+        (unmasked, noise, COLORS[2], ":", f"without mask, padded with noise of {_NOISE}"),
+    )
     with styled():
-        figure = Figure(figsize=(8.0, 4.6), layout="constrained")
+        figure = Figure(figsize=(8.6, 5.2), layout="constrained")
         axes = figure.add_subplot()
-        for model, color, label in ((masked, COLORS[0], "with mask"), (unmasked, COLORS[2], "without mask")):
-            probability = np.asarray(_at_every_step(model)(inputs))[..., 0]
-            axes.plot(
-                np.arange(1, slots + 1), ((probability > 0.5) == is_up[:, None]).mean(axis=0), color=color, label=label
-            )
+        for model, fill, color, style, label in lines:
+            inputs = arranged(short, padding="after", slots=slots, fill=fill)
+            answers = np.asarray(_at_every_step(model)(inputs))[..., 0] > 0.5
+            shares = (answers == is_up[:, None]).mean(axis=0)
+            axes.plot(np.arange(1, slots + 1), shares, style, color=color, label=label)
         axes.axvline(length, color=COLORS[3], ls="--", label="end of the sequences")
-        axes.axvline(SLOTS, color=COLORS[3], ls=":", label="end of the padding in training")
         axes.set(xlabel="slots read", ylabel="share of right answers", ylim=(0.4, 1.02))
         figure.legend(loc="outside upper center", ncols=2)
     return figure

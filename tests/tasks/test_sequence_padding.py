@@ -29,7 +29,7 @@ def test_no_way_of_padding_changes_a_masked_output_and_all_change_the_other(resu
         "no padding", "before", "64 slots", "filled with 1", "filled with 1000", "filled with noise of 10",
     }  # fmt: skip
     assert max(masked for masked, _ in rows.values()) < 1e-5
-    assert min(unmasked for _, unmasked in rows.values()) > 1e-3
+    assert min(unmasked for name, (_, unmasked) in rows.items() if name != "64 slots") > 0.01  # zeros it may hold over
     assert result.metrics[0].value == max(masked for masked, _ in rows.values())
 
 
