@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hepnn.errors import HepnnError as HepnnError
     from hepnn.evaluation import evaluate as evaluate
     from hepnn.generators import generate_quark_gluon as generate_quark_gluon
+    from hepnn.generators import generate_showers as generate_showers
     from hepnn.generators import generate_toy as generate_toy
     from hepnn.generators import toy_jets as toy_jets
     from hepnn.readers import iterate_jets as iterate_jets
@@ -34,6 +35,7 @@ _HOMES = {
     "Tagger": "hepnn.tagger",
     "evaluate": "hepnn.evaluation",
     "generate_quark_gluon": "hepnn.generators",
+    "generate_showers": "hepnn.generators",
     "generate_toy": "hepnn.generators",
     "iterate_jets": "hepnn.readers",
     "load_schema": "hepnn.schema",

@@ -86,6 +86,7 @@ def test_the_public_names_are_these():
         "Tagger",
         "evaluate",
         "generate_quark_gluon",
+        "generate_showers",
         "generate_toy",
         "iterate_jets",
         "load_schema",

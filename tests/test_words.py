@@ -25,6 +25,7 @@ PAIRS = {
     "demo": (demo.run_demo, {"output"}),
     "generate toy": (generators.generate_toy, {"output"}),
     "generate quark-gluon": (generators.generate_quark_gluon, {"output"}),
+    "generate showers": (generators.generate_showers, {"output"}),
     "task run": (Task.run, {"names", "output"}),
     "task report": (Task.run, {"output"}),
 }
@@ -55,7 +56,7 @@ def same(default, of_function):
     if of_function is inspect.Parameter.empty or default in (None, (), False):
         return of_function in (inspect.Parameter.empty, None, (), False)
     if isinstance(of_function, tuple):
-        return names(default) == of_function
+        return (names(default) if isinstance(default, str) else tuple(default)) == of_function
     return default == of_function
 
 

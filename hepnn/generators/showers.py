@@ -18,6 +18,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from hepnn import defaults
 from hepnn.errors import InputError, closest
 from hepnn.generators.blocks import Block, Progress, blocks_of, prepared
 from hepnn.generators.calorimeter import BARREL, Calorimeter
@@ -59,7 +60,7 @@ def generate_showers(
     path: str | os.PathLike[str],
     n_showers: int,
     *,
-    seed: int = 0,
+    seed: int = defaults.SEED,
     classes: Sequence[str] | None = None,
     energy: tuple[float, float] = ENERGY,
     max_angle: float = ANGLE,
@@ -98,7 +99,7 @@ def generate_showers(
 def shower_columns(
     n_showers: int,
     *,
-    seed: int = 0,
+    seed: int = defaults.SEED,
     classes: Sequence[str] | None = None,
     energy: tuple[float, float] = ENERGY,
     max_angle: float = ANGLE,

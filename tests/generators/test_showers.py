@@ -12,6 +12,7 @@ from scipy.stats import gamma, norm
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
+from hepnn import read_jets
 from hepnn.errors import InputError, OutputError
 from hepnn.generators import SHOWER_CLASSES, generate_showers, shower_columns, showers
 from hepnn.generators.calorimeter import BARREL, IRON_SCINTILLATOR, LEAD_ARGON, Calorimeter, Layer
@@ -424,6 +425,18 @@ def test_a_file_holds_the_same_showers(tmp_path):
     assert set(found.fields) == SHOWER_BRANCHES | CELL_BRANCHES | set(LABELS) | {"ncell"}
     assert same(shower_columns(2500, seed=1), found)
     assert seen == [(1000, 2500), (2000, 2500), (2500, 2500)]
+
+
+def test_the_reader_takes_cells_for_what_a_jet_is_made_of(tmp_path):
+    showers = read_jets(generate_showers(tmp_path / "showers.root", 60, seed=2))
+    columns = shower_columns(60, seed=2)
+    assert showers.fields[:4] == ["pt", "eta", "phi", "energy"]
+    np.testing.assert_allclose(showers.energy, columns["shower_energy"])
+    by_pt = ak.argsort(columns["cell_energy"] / np.cosh(columns["cell_eta"]), ascending=False, stable=True)
+    for field in ("energy", "eta", "phi", "layer", "time"):
+        found, expected = showers.cells[field], columns[f"cell_{field}"][by_pt]
+        np.testing.assert_allclose(ak.flatten(found), ak.flatten(expected), rtol=1e-6)
+    np.testing.assert_array_equal(showers.label.to_numpy() == "pion", columns["label_pion"])
 
 
 @pytest.mark.parametrize("energy", [1, 1000])
