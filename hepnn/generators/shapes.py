@@ -28,7 +28,9 @@ _ASPECT = (0.55, 1.0)
 _RING_WIDTH = 0.35
 """Of a ring, as a share of its radius."""
 _CROSS_WIDTH = 0.32
-"""Half the width of a cross's arms, as a share of its radius."""
+"""Half the width of a cross's arms, as a share of their length from the centre."""
+_CROSS_LENGTH = 1 / np.hypot(1, _CROSS_WIDTH)
+"""That length, as a share of its radius, which reaches to the corners of the arms."""
 
 _PLACINGS = 40
 """Tries to put one object where it overlaps no other by too much, before the whole image is begun again."""
@@ -81,7 +83,8 @@ def draw_shapes(
         kinds: which shapes the columns of ``counts`` are, out of `KINDS`.
 
     Raises:
-        InputError: an unknown kind, counts that do not fit the kinds, or objects that do not fit on the image.
+        InputError: an unknown kind, counts that do not fit the kinds, a range of radii or a region without sense, or
+            objects that do not fit on the image.
 
     >>> scenes = draw_shapes([[1, 2], [0, 0]], rng=np.random.default_rng(1), size=48)
     >>> scenes.images.shape, scenes.kinds[0].tolist(), scenes.present.tolist()
@@ -96,8 +99,15 @@ def draw_shapes(
             f"asked to draw {', '.join(kinds)}; found counts of shape {counts.shape} and type {counts.dtype}. Give whole "
             f"numbers from 0 on, (image, {len(kinds)})."
         )
-    height, width = (size, size) if isinstance(size, int) else size
-    left, top, right, bottom = region or (0.0, 0.0, float(width), float(height))
+    height, width = (size, size) if isinstance(size, int | np.integer) else size
+    left, top, right, bottom = (0.0, 0.0, float(width), float(height)) if region is None else region
+    if left < 0 or top < 0 or right > width or bottom > height:
+        raise InputError(
+            f"asked for shapes between x = {left:g} and {right:g} and y = {top:g} and {bottom:g}, in pixels, on an image of "
+            f"{width} × {height}. Give a region on the image."
+        )
+    if not 0 < radius[0] <= radius[1]:
+        raise InputError(f"asked for radii from {radius[0]:g} to {radius[1]:g} pixels; give a rising range above 0.")
     if 2 * radius[1] > min(right - left, bottom - top):
         raise InputError(
             f"asked for shapes of radius up to {radius[1]:g} pixels in {right - left:g} × {bottom - top:g} pixels; they "
@@ -190,7 +200,8 @@ def _reach(shape: Ints, radius: Any, sides: Any, angle: Any) -> Any:
     cos, sin = np.cos(angle), np.sin(angle)
     turned = np.abs(np.stack([cos, sin], axis=-1)), np.abs(np.stack([sin, cos], axis=-1))
     rectangle = np.stack([(side * sides).sum(axis=-1) for side in turned], axis=-1)
-    arms = [np.stack([radius, _CROSS_WIDTH * radius], axis=-1), np.stack([_CROSS_WIDTH * radius, radius], axis=-1)]
+    arm = _CROSS_LENGTH * radius
+    arms = [np.stack([arm, _CROSS_WIDTH * arm], axis=-1), np.stack([_CROSS_WIDTH * arm, arm], axis=-1)]
     cross = np.max([np.stack([(side * arm).sum(axis=-1) for side in turned], axis=-1) for arm in arms], axis=0)
     corners = angle[:, None] + np.arange(3) * 2 * np.pi / 3
     x, y = radius[:, None] * np.cos(corners), radius[:, None] * np.sin(corners)
@@ -258,8 +269,9 @@ def _coverage(kind: str, dx: Floats, dy: Floats, objects: _Objects) -> Floats:
         if kind == "rectangle":
             inside = _inside_box(along, across, objects.sides[:, 0, None, None], objects.sides[:, 1, None, None])
         elif kind == "cross":
-            arm = _CROSS_WIDTH * radius
-            inside = np.maximum(_inside_box(along, across, radius, arm), _inside_box(along, across, arm, radius))
+            length = np.float32(_CROSS_LENGTH) * radius
+            width = np.float32(_CROSS_WIDTH) * length
+            inside = np.maximum(_inside_box(along, across, length, width), _inside_box(along, across, width, length))
         else:
             # three edges at half the radius from the centre, at right angles to the lines to the corners' opposites
             tilted = 0.5 * along, 0.5 * np.sqrt(np.float32(3)) * np.abs(across)
