@@ -44,7 +44,7 @@ def streams(seed: int) -> Streams:
 
 
 def fresh(
-    draw: Callable[[int, np.random.Generator], tuple[Any, Any]],
+    draw: Callable[[int, np.random.Generator], tuple[Any, ...]],
     rng: np.random.Generator,
     *,
     batch_size: int,
@@ -53,8 +53,8 @@ def fresh(
     """Returns a dataset of ``steps`` batches an epoch, drawn when they are needed and never twice.
 
     Args:
-        draw: called with a number of samples and a generator; returns inputs and targets, arrays or dicts of arrays,
-            of the same shapes each time.
+        draw: called with a number of samples and a generator; returns inputs, targets and, where the loss needs them,
+            weights: arrays or dicts of arrays, of the same shapes each time.
         rng: where the samples come from.
         batch_size: samples a batch.
         steps: batches an epoch.
@@ -82,6 +82,7 @@ def fit(
     epochs: int,
     report: Report,
     learning_rate: float = 1e-3,
+    loss_weights: Any = None,
     metrics: Any = None,
     validation: Any = None,
     batch_size: int = 128,
@@ -100,6 +101,7 @@ def fit(
         epochs: passes over ``data``.
         report: gets a line after each epoch.
         learning_rate: its peak.
+        loss_weights: as in `keras.Model.compile`.
         metrics: as in `keras.Model.compile`.
         validation: a tuple of arrays that is judged after each epoch, or None.
         batch_size: samples a batch where ``data`` is arrays.
@@ -116,6 +118,7 @@ def fit(
     model.compile(
         optimizer=keras.optimizers.Adam(schedule, global_clipnorm=_CLIP_NORM),
         loss=loss,
+        loss_weights=loss_weights,
         metrics=metrics,
         jit_compile=False,  # XLA halves the speed of convolutions on a CPU (measured) and takes seconds to compile
     )
