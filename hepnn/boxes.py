@@ -27,6 +27,7 @@ __all__ = [
     "Detections",
     "Matches",
     "Objects",
+    "by_score",
     "iou",
     "iou_of_pairs",
     "match",
@@ -170,6 +171,15 @@ def suppress(
     return kept
 
 
+def by_score(found: Detections) -> Detections:
+    """Returns the same detections by falling score on each image, without the slots that no image needs."""
+    order = np.argsort(np.where(found.present, -found.scores, np.inf), axis=1, kind="stable")[:, : _most(found.present)]
+    rows = np.arange(len(order))[:, None]
+    return Detections(
+        found.boxes[rows, order], found.kinds[rows, order], found.present[rows, order], found.scores[rows, order]
+    )
+
+
 def match(
     found: Detections,
     objects: Objects,
@@ -195,11 +205,7 @@ def match(
         InputError: the numbers of images differ, a score or a box is NaN, or a kind is out of range.
     """
     _check(found, objects, n_kinds)
-    order = np.argsort(np.where(found.present, -found.scores, np.inf), axis=1, kind="stable")[:, : _most(found.present)]
-    kinds, scores, present = (
-        np.take_along_axis(part, order, axis=1) for part in (found.kinds, found.scores, found.present)
-    )
-    boxes = np.take_along_axis(found.boxes, order[..., None], axis=1)
+    boxes, kinds, present, scores = by_score(found)
     for kind in range(n_kinds):
         of_kind = present & (kinds == kind)
         present &= ~of_kind | (np.cumsum(of_kind, axis=1) <= max_detections)

@@ -13,7 +13,7 @@ PACKAGE = Path(hepnn.__file__).parent
 ORDER = [
     "errors",
     "bundled defaults history staging",
-    "kinematics pdg jets",
+    "boxes kinematics pdg jets",
     "observables",
     "expressions",
     "schema",
@@ -30,6 +30,7 @@ ORDER = [
     "representations",
     "layers",
     "models",
+    "detection",
     "transfer",
     "training",
     "storage",

@@ -97,8 +97,8 @@ def rings(rng: np.random.Generator, *, n_events: int = 2, size: int = 24) -> Flo
 def showers(rng: np.random.Generator, *, n_events: int = 2, depth: int = 7, size: int = 8) -> Floats:
     """Returns energies in a calorimeter, (event, layer, y, x, 1), as shares of the hottest cell's.
 
-    Along the depth t the shape is t² exp(−t) with t in layers, that of Longo, Sestili 1975 (Nucl. Instrum. Meth. 128,
-    283); across it falls exponentially from the axis.
+    Along the depth t the shape is a gamma distribution, t² exp(−t) with t in layers, as Longo, Sestili 1975 (Nucl.
+    Instrum. Meth. 128, 283) have it; across it falls exponentially from the axis.
     """
     t, y, x = np.mgrid[:depth, :size, :size] + 0.5
     center = rng.uniform(0.3 * size, 0.7 * size, (n_events, 2, 1, 1, 1))
@@ -107,7 +107,7 @@ def showers(rng: np.random.Generator, *, n_events: int = 2, depth: int = 7, size
 
 
 def moving_clusters(rng: np.random.Generator, *, n_events: int = 2, n_frames: int = 7, size: int = 12) -> Floats:
-    """Returns frames of a cluster on its way, (event, frame, y, x, 1), two pixels wide and one high."""
+    """Returns frames of a cluster on its way, (event, frame, y, x, 1): Gaussian, σ one pixel, height 1."""
     y, x = np.mgrid[:size, :size]
     start, speed = rng.uniform(2, 4, (2, n_events, 1, 1, 1)), rng.uniform(0.6, 1.1, (2, n_events, 1, 1, 1))
     at = start + speed * np.arange(n_frames)[:, None, None]
@@ -128,7 +128,7 @@ def examples(rng: np.random.Generator) -> list[Example]:
 
 
 def _convolutions(waveforms: Floats, images: Floats, energies: Floats, rng: np.random.Generator) -> list[Example]:
-    # the best filter against white noise has the shape of what it looks for (North 1943, Proc. IEEE 51, 1016)
+    # the best filter against white noise has the shape of what it looks for (North 1943, reprinted in Proc. IEEE 51, 1016)
     shape = pulse(9)
     matched = (shape / np.sum(shape**2))[:, None, None]
     y, x = np.mgrid[-5:6, -5:6]
@@ -136,11 +136,11 @@ def _convolutions(waveforms: Floats, images: Floats, energies: Floats, rng: np.r
     # a ring whose template sums up to 0 does not answer to a brighter background
     hough = (ring / ring.sum() - 1 / ring.size)[:, :, None, None]
     slopes = np.stack([np.outer([-1, 1], [1, 2, 4, 2, 1]) / 10, np.outer([1, 1], [-1, -2, 0, 2, 1]) / 12], axis=-1)
-    cluster = np.ones((3, 3, 3, 1, 1))
+    edge, cluster = np.array([-1.0, 1.0])[:, None, None], np.ones((3, 3, 3, 1, 1))
     layers = keras.layers
     return [
         _convolution("matched filter, a peak for each pulse", waveforms, layers.Conv1D, matched, padding="same"),
-        _convolution("edge, the next sample minus this one", waveforms, layers.Conv1D, _edge()),
+        _convolution("edge, the next sample minus this one", waveforms, layers.Conv1D, edge),
         _convolution(
             "two random filters, a third of the samples", waveforms, layers.Conv1D,
             rng.normal(0, 0.4, (4, 1, 2)), strides=(3,), padding="same",
@@ -253,10 +253,6 @@ def _trail(rng: np.random.Generator) -> list[Floats]:
     return [kernel, recurrent, np.array([_OPEN, _MEMORY, 0.0, _OPEN])]
 
 
-def _edge() -> Floats:
-    return np.array([-1.0, 1.0])[:, None, None]
-
-
 def _example(shows: str, values: Floats, layer: Any, weights: Any, reference: Any) -> Example:
     if weights is not None:
         weights = [np.asarray(array, np.float32) for array in weights]
@@ -264,7 +260,7 @@ def _example(shows: str, values: Floats, layer: Any, weights: Any, reference: An
 
 
 def _convolution(shows: str, values: Floats, layer: Any, kernel: Floats, **options: Any) -> Example:
-    """A convolution with this kernel, and a bias that is not 0 so that it is seen."""
+    """A convolution with this kernel; of several filters all but the first have a bias too."""
     built = layer(kernel.shape[-1], kernel.shape[:-2], **options)
     bias = np.linspace(0, 0.1, kernel.shape[-1])
     return _example(shows, values, built, [kernel, bias], partial(convolution, **options))

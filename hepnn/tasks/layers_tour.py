@@ -19,9 +19,9 @@ Keras's layers is held against them, shapes and numbers.
 
 **Channels first or last** is where the numbers lie in memory, not what they are. TensorFlow computes convolutions with
 channels first on a processor only by oneDNN, which it uses where the processor has instructions for networks
-(AVX512-VNNI and later). Elsewhere Conv1D, Conv2D, the transposed ones and ConvLSTM2D refuse, while Conv3D and pooling
-run, since Keras compiles the one and moves the axes of the other. The table says what ran here; what does not, goes
-with channels last between two Permute layers.
+(AVX512-VNNI and later). Elsewhere, or with TF_ENABLE_ONEDNN_OPTS=0, Conv1D, Conv2D, the transposed ones and ConvLSTM2D
+refuse; Conv3D and pooling run, since Keras compiles the one and moves the axes of the other. The table says what ran
+here; what does not, goes with channels last between two Permute layers.
 
 Nothing is trained. The model has an input and an output for every example.
 """

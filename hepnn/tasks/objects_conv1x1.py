@@ -37,7 +37,18 @@ from hepnn.tasks.pictures import learning_curves
 from hepnn.tasks.references import convolution
 from hepnn.tasks.task import Fit, Outcome, Report, Table
 
-__all__ = ["ENCODERS", "Jets", "comparisons", "draw", "encodings", "network", "run", "shuffled"]
+__all__ = [
+    "ENCODERS",
+    "Jets",
+    "comparisons",
+    "draw",
+    "encodings",
+    "network",
+    "padding_changes",
+    "run",
+    "same_as_dense",
+    "shuffled",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -129,7 +140,7 @@ def shuffled(inputs: Mapping[str, Any], rng: np.random.Generator) -> tuple[dict[
     return {**inputs, "particles": _taken(inputs["particles"], order)}, order
 
 
-def comparisons(model: keras.Model, inputs: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
+def comparisons(model: keras.Model, inputs: Mapping[str, Any], *, rng: np.random.Generator) -> dict[str, float]:
     """Returns how far encodings, pooled encodings and score of a `network` move when the particles change places.
 
     Encodings are brought back to their particles before they are compared. Padded slots do not count.
@@ -163,7 +174,7 @@ def same_as_dense(model: keras.Model, inputs: Mapping[str, Any]) -> dict[str, fl
     }
 
 
-def padding_changes(model: keras.Model, inputs: Mapping[str, Any], rng: np.random.Generator) -> float:
+def padding_changes(model: keras.Model, inputs: Mapping[str, Any], *, rng: np.random.Generator) -> float:
     """Returns the largest change of the score when there is more padding, with random numbers in it."""
     extra = ((0, 0), (0, MAX_PARTICLES))
     mask = np.pad(inputs["mask"], extra)
@@ -195,7 +206,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             report=report,
             name=name,
         )
-        changes[name] = comparisons(fits[name].model, test.inputs, rngs.test)
+        changes[name] = comparisons(fits[name].model, test.inputs, rng=rngs.test)
         ordered, mixed = (_predicted(fits[name].model, inputs)[:, 0] for inputs in (test.inputs, moved))
         scores[name] = ordered, mixed
         rows.append(
@@ -209,7 +220,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         )
     one_by_one = next(iter(ENCODERS))
     dense = same_as_dense(fits[one_by_one].model, test.inputs)
-    padded = padding_changes(fits[one_by_one].model, test.inputs, rngs.test)
+    padded = padding_changes(fits[one_by_one].model, test.inputs, rng=rngs.test)
     return Outcome(
         measured={
             "largest difference under permutation": Measured(float(np.max(list(changes[one_by_one].values()))), 0.0),

@@ -27,7 +27,7 @@ padding see others of the same kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -188,17 +188,32 @@ def _stream(setting: Setting, rng: np.random.Generator, *, steps: int) -> tf.dat
     return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
 
 
-def predicted(model: keras.Model, setting: Setting, sequences: Sequences, **options: Any) -> Floats:
-    """Returns the probability for each sequence, (sequence,); options go to `arranged`."""
-    if options.get("padding", setting.padding) != "none":
-        return np.asarray(model(_inputs(setting, sequences, **options)))[:, 0]
+def predicted(
+    model: keras.Model, sequences: Sequences, *, setting: Setting, padded: Mapping[str, Any] | None = None
+) -> Floats:
+    """Returns the probability for each sequence, (sequence,).
+
+    Args:
+        model: a `network` of the setting.
+        sequences: what it reads.
+        setting: how it was trained.
+        padded: arguments of `arranged`, where they are to be other than the setting's.
+    """
+    padded = {"padding": setting.padding, **(padded or {})}
+    if padded["padding"] != "none":
+        return np.asarray(model(_inputs(setting, sequences, **padded)))[:, 0]
     probabilities = np.zeros(len(sequences.lengths))
     for length in np.unique(sequences.lengths):
         chosen = sequences.lengths == length
         bare = Sequences(sequences.values[chosen], sequences.lengths[chosen])
-        inputs = _inputs(setting, bare, **{**options, "padding": "none"})
-        probabilities[chosen] = np.asarray(model(inputs))[:, 0]
+        probabilities[chosen] = np.asarray(model(_inputs(setting, bare, **padded)))[:, 0]
     return probabilities
+
+
+def largest_change(model: keras.Model, sequences: Sequences, *, setting: Setting, padded: Mapping[str, Any]) -> float:
+    """Returns the largest change of a probability when sequences are padded in another way; arguments of `predicted`."""
+    before = predicted(model, sequences, setting=setting)
+    return float(np.abs(predicted(model, sequences, setting=setting, padded=padded) - before).max())
 
 
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
@@ -220,12 +235,15 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             report=report,
             name=str(setting),
         )
-        is_up = predicted(model, setting, test) > 0.5
+        is_up = predicted(model, test, setting=setting) > 0.5
         right[setting] = share(is_up == test.points_up(setting.important))
     masked, unmasked = (Setting("first", "after", masked=is_masked, backwards=False) for is_masked in (True, False))
     changes = [
-        (name, *(largest_change(fits[setting].model, setting, test, **options) for setting in (masked, unmasked)))
-        for name, options in _other_paddings(test, rng).items()
+        (
+            name,
+            *(largest_change(fits[each].model, test, setting=each, padded=padded) for each in (masked, unmasked)),
+        )
+        for name, padded in _other_paddings(test, rng).items()
     ]
     return Outcome(
         measured={
@@ -241,25 +259,10 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "accuracy": _draw_accuracies(right),
             "reading on": _draw_reading(fits[masked].model, fits[unmasked].model, rng),
             "learning": learning_curves(
-                {"with mask": fits[masked], "without mask": fits[unmasked]},
-                key="accuracy",
-                label="accuracy; the first decides, padding after",
+                {"with mask": fits[masked], "without mask": fits[unmasked]}, key="accuracy", label="accuracy"
             ),
         },
     )
-
-
-def largest_change(model: keras.Model, setting: Setting, sequences: Sequences, **options: Any) -> float:
-    """Returns the largest change of a probability when sequences are padded in another way than the setting's.
-
-    Args:
-        model: a `network` of the setting.
-        setting: how it was trained.
-        sequences: what is padded.
-        **options: of `arranged`.
-    """
-    before, after = predicted(model, setting, sequences), predicted(model, setting, sequences, **options)
-    return float(np.abs(after - before).max())
 
 
 def _other_paddings(sequences: Sequences, rng: np.random.Generator) -> dict[str, dict[str, Any]]:

@@ -145,7 +145,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             (kind, name, ", ".join(map(_shape, wanted[name])), *by_mask.values()) for name, by_mask in found.items()
         ]
         differences += [largest for by_mask in found.values() for largest in by_mask.values()]
-        halves.append((kind, *handed_over(kind, values, weights)))
+        halves.append((kind, *handed_over(kind, values, weights=weights)))
         report(f"{kind}: largest difference {np.max(differences):.1g}")
     unit, memories = by_hand(), _marked(rng)
     drawn = [np.asarray(array) for array in unit(memories)]
@@ -174,7 +174,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     )
 
 
-def handed_over(kind: str, values: Floats, weights: Sequence[Floats]) -> tuple[float, float]:
+def handed_over(kind: str, values: Floats, *, weights: Sequence[Floats]) -> tuple[float, float]:
     """Returns how far the last output is from that of one go when a layer is stopped half way and begun again.
 
     Args:

@@ -86,7 +86,7 @@ def test_a_position_among_the_inputs_would_be_seen(jets):
     """The comparison itself: a network that knows slots is not equivariant."""
     model = task.network("1 × 1 convolution")
     slots = np.broadcast_to(np.linspace(0, 1, task.MAX_PARTICLES)[None, :, None], (100, task.MAX_PARTICLES, 1))
-    honest = task.comparisons(model, jets.inputs, np.random.default_rng(0))
+    honest = task.comparisons(model, jets.inputs, rng=np.random.default_rng(0))
     moved, order = task.shuffled(jets.inputs, np.random.default_rng(0))
     encode = task.encodings(model)
     before = np.asarray(encode({**jets.inputs, "particles": jets.inputs["particles"] + slots}))

@@ -100,9 +100,10 @@ def test_a_mask_takes_all_padding_out_whichever_way_the_network_reads(sequences,
     model = task.network(setting)
     elsewhere = "before" if padding == "after" else "after"
     for other in ({"padding": "none"}, {"padding": elsewhere, "slots": 40, "fill": 7.0}):
-        assert task.largest_change(model, setting, sequences, **other) < 1e-5
+        assert task.largest_change(model, sequences, setting=setting, padded=other) < 1e-5
     unmasked = setting._replace(masked=False)
-    assert task.largest_change(task.network(unmasked), unmasked, sequences, slots=50, fill=7.0) > 1e-3
+    other = {"slots": 50, "fill": 7.0}
+    assert task.largest_change(task.network(unmasked), sequences, setting=unmasked, padded=other) > 1e-3
 
 
 def test_reading_backwards_turns_the_padded_row_around(sequences):
