@@ -12,6 +12,8 @@ __all__ = ["REPRESENTATIONS", "describe", "described"]
 
 REPRESENTATIONS: dict[str, str] = {
     "cloud": "hepnn.clouds:ParticleCloud",
+    "jet-image": "hepnn.images:JetImage",
+    "calo-image": "hepnn.calo_images:CaloImage",
 }
 """The class of each kind of representation, as ``module:class``."""
 

@@ -116,7 +116,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         },
         "representation": describe(tagger.representation_),
         "inputs": {
-            name: {"shape": list(spec.shape), "scaling": spec.scaling._asdict(), "hardest_first": spec.hardest_first}
+            name: {**spec._asdict(), "shape": list(spec.shape), "scaling": spec.scaling._asdict()}
             for name, spec in tagger.inputs_.items()
         },
         "recipe": recipe,
@@ -177,6 +177,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 tuple(spec["shape"]),
                 Scaling(**{k: tuple(v) for k, v in spec["scaling"].items()}),
                 spec["hardest_first"],
+                spec["channel_axis"],
             )
             for name, spec in description["inputs"].items()
         }

@@ -32,13 +32,13 @@ class TensorSpec(NamedTuple):
         shape: without the jet axis; (None, feature) for a sequence of any length.
         scaling: of the last axis.
         hardest_first: whether a sequence begins with the particles of highest pt.
-        channels_first: whether the scaled axis comes first, and not last; only of images.
+        channel_axis: the scaled axis, in ``shape``; only images can have it elsewhere than last.
     """
 
     shape: tuple[int | None, ...]
     scaling: Scaling
     hardest_first: bool = True
-    channels_first: bool = False
+    channel_axis: int = -1
 
 
 class Tensors(Protocol):

@@ -54,7 +54,7 @@ def specs_of(case):
     if case in CLOUDS:
         return SPECS
     if case == "cnn2d-channels-first":
-        return {"image": TensorSpec((2, 9, 8), UNSCALED, channels_first=True)}
+        return {"image": TensorSpec((2, 9, 8), UNSCALED, channel_axis=0)}
     return {"image": TensorSpec((9, 8, 2) if "2d" in case else (3, 9, 8, 2), UNSCALED)}
 
 

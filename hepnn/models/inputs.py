@@ -80,7 +80,8 @@ def image_inputs(specs: Mapping[str, TensorSpec], *, n_axes: int) -> ImageInputs
                 "tagger an image as its representation, such as hepnn.images.JetImage(), or choose another model."
             )
         values = tensors[name] = keras.Input(spec.shape, name=name)
-        if spec.channels_first:
-            values = keras.layers.Permute((*range(2, n_axes + 1), 1), name=f"{name}_channels_last")(values)
+        if spec.channel_axis not in (-1, n_axes - 1):
+            others = (axis + 1 for axis in range(n_axes) if axis != spec.channel_axis)
+            values = keras.layers.Permute((*others, spec.channel_axis + 1), name=f"{name}_channels_last")(values)
         images[name] = FeatureScaling(*spec.scaling, name=f"{name}_scaling")(values)
     return ImageInputs(tensors, images)
