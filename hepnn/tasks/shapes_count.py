@@ -64,6 +64,9 @@ _FIRST_SHOWN = -4.6
 _SMOOTHING = 0.9
 """Of the running means that batch normalisation uses after training; Keras's 0.99 is for longer trainings."""
 
+_AT_ONCE = 200
+"""Images that go through a network at once in the test."""
+
 Images = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
 
@@ -116,11 +119,9 @@ def draw(n_images: int, rng: np.random.Generator, *, size: int = SIZE, most: int
     return scenes.images, counts
 
 
-def sums_over_places(model: keras.Model, images: Images) -> tuple[Any, Any]:
-    """Returns the map of where a summing network counts (image, y, x, kind), and the sum over it (image, kind)."""
-    inner = keras.Model(model.input, [model.get_layer("shown").output, model.get_layer("counted").output])
-    shown, sums = inner.predict(images, batch_size=256, verbose=0)
-    return shown, sums[..., 0]
+def sums_over_places(model: keras.Model) -> keras.Model:
+    """Returns the inside of a summing network: from images to the map (y, x, kind) and to the sum over it (kind, 1)."""
+    return keras.Model(model.input, [model.get_layer("shown").output, model.get_layer("counted").output])
 
 
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
@@ -131,7 +132,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     for model in (summing(), flattened()):
         fits[model.name] = fit(
             model,
-            fresh(draw, rngs.train, batch_size=16 if quick else 32, steps=150 if quick else 400),
+            fresh(draw, rngs.train, batch_size=16 if quick else 32, steps=100 if quick else 400),
             validation=validation,
             epochs=2 if quick else 4,
             learning_rate=5e-3,
@@ -139,11 +140,12 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             metrics=["accuracy"],
             report=report,
         )
-        found[model.name] = model.predict(images, batch_size=256, verbose=0).argmax(axis=-1)
+        found[model.name] = model.predict(images, batch_size=_AT_ONCE, verbose=0).argmax(axis=-1)
     right = {name: (values == counts).all(axis=1) for name, values in found.items()}
-    shown, sums = sums_over_places(fits["summing"].model, images)
+    inside = sums_over_places(fits["summing"].model)
+    shown, sums = inside.predict(images, batch_size=_AT_ONCE, verbose=0)
     larger, more = draw(len(images) // 5, rngs.test, size=LARGER_SIZE, most=LARGER_MOST)
-    more_found = np.rint(sums_over_places(fits["summing"].model, larger)[1])
+    more_found = np.rint(inside.predict(larger, batch_size=_AT_ONCE, verbose=0)[1][..., 0])
     return Outcome(
         measured={"both counts right": share(right["summing"])},
         fits=fits,
@@ -167,8 +169,8 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             ),
         ],
         figures={
-            "where it counts": _maps(images, counts, shown, sums, right["summing"]),
-            "sums over the map": _sums(counts, sums),
+            "where it counts": _maps(images, counts, shown, sums[..., 0], right["summing"]),
+            "sums over the map": _sums(counts, sums[..., 0]),
             "learning": learning_curves(fits, key="accuracy", label="share of counts that are right"),
         },
     )

@@ -2,10 +2,11 @@
 
 **The lesson.** A network has a fixed number of outputs, an image any number of objects. A detector of the YOLO kind
 (Redmon et al. 2016, arXiv:1506.02640) settles this by dividing the work: the image has 8 × 8 cells, and each answers
-only for objects whose centre is in it. It gives up to two boxes, and for each a score, a place, a size and a kind. (Objects that overlap
-little hardly ever have their centres in the same cell, here 3 in 10,000; the second box is for those.) All cells are asked the same, so the network is a convolutional one from end to end: three convolutions with stride 2 turn
-64 × 64 pixels into 8 × 8 places, more of them let each place see what is around it, and a 1 × 1 convolution reads off the
-answers. `hepnn.detection` holds the grid, the network and the loss.
+only for objects whose centre is in it. It gives up to two boxes, and for each a score, a place, a size and a kind.
+(Objects that overlap little hardly ever have their centres in the same cell, here 3 in 10,000; the second box is for
+those.) All cells are asked the same, so the network is a convolutional one from end to end: three convolutions with
+stride 2 turn 64 × 64 pixels into 8 × 8 places, more of them let each place see what is around it, and a 1 × 1
+convolution reads off the answers. `hepnn.detection` holds the grid, the network and the loss.
 
 Then the best boxes are picked. A centre near the edge of two cells is often answered by both, so an object can have
 several boxes: of those that overlap, non-maximum suppression keeps the one with the highest score.

@@ -186,9 +186,9 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     def drawn(n_images: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
         return draw(n_images, rng, **EVERYTHING)
 
-    tests = {name: draw(500 if quick else 3_000, rngs.test, **changes) for name, changes in TESTS.items()}
+    tests = {name: draw(400 if quick else 3_000, rngs.test, **changes) for name, changes in TESTS.items()}
     # augmented images are far more varied, so there is more to learn
-    few, many = (80, 100) if quick else (300, 1_200)
+    few, many = (60, 60) if quick else (300, 1_200)
     plan: dict[str, tuple[Callable[[], keras.Model], Any, int]] = {
         "pooled": (pooled, draw, few),
         "flattened": (flattened, draw, few),
@@ -249,8 +249,8 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         ],
         figures={
             "what is tested": _examples(tests),
-            "accuracy by place": _maps(fits, rngs.test, n_images=2_000 if quick else 12_000),
-            "accuracy by property": _scans(fits, rngs.test, n_images=100 if quick else 600),
+            "accuracy by place": _maps(fits, rngs.test, n_images=1_000 if quick else 12_000),
+            "accuracy by property": _scans(fits, rngs.test, n_images=50 if quick else 400),
         },
     )
 
