@@ -16,9 +16,8 @@ those cells whose middle lies in it, in GeV. Cells larger than pixels leave some
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from types import MappingProxyType
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
@@ -146,22 +145,6 @@ class CaloImage(ImageRepresentation):
             InputError: a field is missing, or a cell's energy, place or time is.
         """
         return sparse_images(self._deposits(showers), self.shape)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns a description that JSON can hold."""
-        return {name: list(part) if isinstance(part, tuple) else part for name, part in asdict(self).items()}
-
-    @classmethod
-    def from_dict(
-        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]] = MappingProxyType({})
-    ) -> CaloImage:
-        """Returns the representation that `to_dict` described.
-
-        Args:
-            description: what `to_dict` returned.
-            custom: the user's own features, as other representations take them; images have none.
-        """
-        return cls(**description)
 
     def _deposits(self, showers: ak.Array) -> Iterator[Deposits]:
         """Yields what each block of showers deposits."""

@@ -22,10 +22,9 @@ What the papers take from all training images together (zero-centring, standardi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -183,22 +182,6 @@ class JetImage(ImageRepresentation):
             FeatureError: the particles have no charge or kind, and a channel needs it.
         """
         return sparse_images(self._deposits(check_jets(jets)), self.shape)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns a description that JSON can hold."""
-        return {**asdict(self), "channels": list(self.channels)}
-
-    @classmethod
-    def from_dict(
-        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]] = MappingProxyType({})
-    ) -> JetImage:
-        """Returns the representation that `to_dict` described.
-
-        Args:
-            description: what `to_dict` returned.
-            custom: the user's own features, as other representations take them; images have none.
-        """
-        return cls(**description)
 
     def _deposits(self, jets: ak.Array) -> Iterator[Deposits]:
         """Yields what each block of jets deposits."""

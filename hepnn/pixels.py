@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -215,6 +217,23 @@ class ImageRepresentation(ABC):
     def settings(self) -> dict[str, Any]:
         """Returns the arguments with which a `hepnn.Tagger` makes this representation."""
         return {"representation": self}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a description that JSON can hold."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # every child is a dataclass
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(
+        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+    ) -> Self:
+        """Returns the representation that `to_dict` described.
+
+        Args:
+            description: what `to_dict` returned.
+            custom: the user's own features, as other representations take them; images have none.
+        """
+        return cls(**description)
 
 
 def sums_at(index: Integers, values: Floats, *, n: int) -> Floats:

@@ -10,6 +10,7 @@ and `convlstm` keeps a state a pixel from image to image (Shi et al. 2015, arXiv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -18,13 +19,14 @@ from hepnn.models.blocks import head
 from hepnn.models.inputs import image_inputs
 from hepnn.tensors import TensorSpec
 
-__all__ = ["cnn2d", "cnn3d", "convlstm", "resnet2d"]
+__all__ = ["cnn", "cnn2d", "cnn3d", "convlstm", "resnet2d"]
 
 
-def cnn2d(
+def cnn(
     inputs: Mapping[str, TensorSpec],
     n_classes: int,
     *,
+    dimensions: int = 2,
     filters: Sequence[int] = (32, 64, 64),
     kernel: int = 3,
     flatten: bool = True,
@@ -32,11 +34,13 @@ def cnn2d(
     dropout: float = 0.2,
     activation: str = "relu",
 ) -> keras.Model:
-    """Returns a tagger of images (jet, eta, phi, channel): convolutions, each followed by pooling over 2 × 2.
+    """Returns a tagger with convolutions, each followed by pooling over two neighbours along every axis.
 
     Args:
-        inputs: the tensors of a `hepnn.images.JetImage` or `hepnn.calo_images.CaloImage`.
+        inputs: the tensors of a `hepnn.images.JetImage` or `hepnn.calo_images.CaloImage`: images (jet, eta, phi, channel),
+            or for three dimensions volumes (jet, depth, eta, phi, channel).
         n_classes: columns of the output.
+        dimensions: 2 or 3.
         filters: of each convolution.
         kernel: pixels a side of every kernel.
         flatten: give the head the values at all places, which knows where they are; else their mean and maximum, which
@@ -49,19 +53,22 @@ def cnn2d(
         A model from a dict of tensors to probabilities (jet, class).
 
     Raises:
-        InputError: the inputs are no images.
+        InputError: the inputs have another number of axes.
     """
-    tensors, images = image_inputs(inputs, n_axes=3)
+    tensors, images = image_inputs(inputs, n_axes=dimensions + 1)
+    convolution = keras.layers.Conv2D if dimensions == 2 else keras.layers.Conv3D
     parts = []
     for name, values in images.items():
         for layer, width in enumerate(filters):
-            values = keras.layers.Conv2D(
-                width, kernel, padding="same", activation=activation, name=f"{name}_conv_{layer}"
-            )(values)
-            values = _pooled(values, name=f"{name}_pool_{layer}")
+            settings = {"padding": "same", "activation": activation, "name": f"{name}_conv_{layer}"}
+            values = _pooled(convolution(width, kernel, **settings)(values), name=f"{name}_pool_{layer}")
         parts += _read_out(values, flatten=flatten, name=name)
     output = head(parts, widths=head_units, dropout=dropout, activation=activation, n_classes=n_classes)
-    return keras.Model(tensors, output, name="cnn2d")
+    return keras.Model(tensors, output, name=f"cnn{dimensions}d")
+
+
+cnn2d = partial(cnn, dimensions=2)
+cnn3d = partial(cnn, dimensions=3, filters=(16, 32, 32), head_units=(64,))
 
 
 def resnet2d(
@@ -80,7 +87,7 @@ def resnet2d(
     stage but the first halves the image. The mean over all places goes to the head.
 
     Args:
-        inputs: as for `cnn2d`.
+        inputs: as for `cnn`, in two dimensions.
         n_classes: columns of the output.
         filters: of each stage.
         blocks: residual blocks a stage.
@@ -112,48 +119,6 @@ def resnet2d(
         parts.append(keras.layers.GlobalAveragePooling2D(name=f"{name}_mean")(values))
     output = head(parts, widths=head_units, dropout=dropout, activation=activation, n_classes=n_classes)
     return keras.Model(tensors, output, name="resnet2d")
-
-
-def cnn3d(
-    inputs: Mapping[str, TensorSpec],
-    n_classes: int,
-    *,
-    filters: Sequence[int] = (16, 32, 32),
-    kernel: int = 3,
-    flatten: bool = True,
-    head_units: Sequence[int] = (64,),
-    dropout: float = 0.2,
-    activation: str = "relu",
-) -> keras.Model:
-    """Returns a tagger of volumes (jet, depth, eta, phi, channel): convolutions over depth too, and pooling.
-
-    Args:
-        inputs: the tensors of a `hepnn.calo_images.CaloImage` with the layout "volume".
-        n_classes: columns of the output.
-        filters: of each convolution.
-        kernel: cells a side of every kernel.
-        flatten: as for `cnn2d`.
-        head_units: widths of the dense layers behind.
-        dropout: share of the head's units dropped in training.
-        activation: of all layers.
-
-    Returns:
-        A model from a dict of tensors to probabilities (jet, class).
-
-    Raises:
-        InputError: the inputs are no volumes.
-    """
-    tensors, images = image_inputs(inputs, n_axes=4)
-    parts = []
-    for name, values in images.items():
-        for layer, width in enumerate(filters):
-            values = keras.layers.Conv3D(
-                width, kernel, padding="same", activation=activation, name=f"{name}_conv_{layer}"
-            )(values)
-            values = _pooled(values, name=f"{name}_pool_{layer}")
-        parts += _read_out(values, flatten=flatten, name=name)
-    output = head(parts, widths=head_units, dropout=dropout, activation=activation, n_classes=n_classes)
-    return keras.Model(tensors, output, name="cnn3d")
 
 
 def convlstm(
