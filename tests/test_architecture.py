@@ -12,7 +12,7 @@ PACKAGE = Path(hepnn.__file__).parent
 
 ORDER = [
     "errors",
-    "bundled defaults history staging",
+    "bundled defaults history prefetch settings staging targets",
     "kinematics pdg jets",
     "observables",
     "expressions",
@@ -32,6 +32,9 @@ ORDER = [
     "models",
     "training",
     "storage",
+    "translation",
+    "runtime",
+    "onnx_export",
     "tagger baseline",
     "roc",
     "multiclass",

@@ -11,8 +11,11 @@ from hepnn.clouds import Collection, ParticleCloud
 from hepnn.errors import InputError
 from hepnn.features import JET_FEATURES, resolve_features
 from hepnn.models import MODELS, build_model
+from hepnn.onnx_export import TOLERANCE, proof_batches
+from hepnn.runtime import Session
 from hepnn.scaling import fixed_scaling
 from hepnn.tensors import TensorSpec
+from hepnn.translation import translate
 
 FEATURES = resolve_features(("kinematics", "type"))
 JET = resolve_features(["girth", "n_particles"], JET_FEATURES)
@@ -36,6 +39,9 @@ CASES = {
 }
 
 
+BATCHES = dict(proof_batches(SPECS, seed=7))
+
+
 @pytest.fixture(scope="module")
 def inputs(jets):
     """The first jet is empty, the second has one particle."""
@@ -48,6 +54,16 @@ def model(request):
     name, options = CASES[request.param]
     keras.utils.set_random_seed(1)
     return build_model(name, SPECS, n_classes=3, options=options)
+
+
+@pytest.fixture(scope="module")
+def onnx_model(model):
+    return translate(model)
+
+
+@pytest.fixture(scope="module")
+def session(onnx_model):
+    return Session(onnx_model.SerializeToString())
 
 
 def probabilities(model, inputs):
@@ -97,6 +113,44 @@ def test_more_padding_changes_nothing(model, inputs):
         "particles_mask": np.pad(inputs["particles_mask"], ((0, 0), (0, 23))),
     }
     np.testing.assert_allclose(probabilities(model, longer), probabilities(model, inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("what", BATCHES)
+def test_onnx_gives_what_keras_gives(model, session, what):
+    expected = probabilities(model, BATCHES[what])
+    assert np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(session.run(BATCHES[what]), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_onnx_gives_what_keras_gives_on_jets(model, session, inputs):
+    np.testing.assert_allclose(session.run(inputs), probabilities(model, inputs), rtol=0, atol=TOLERANCE)
+
+
+def test_onnx_is_given_the_same_inputs_by_the_same_names(session):
+    n_features, n_jet = len(FEATURES), len(JET)
+    assert session.inputs == {"particles": (None, n_features), "particles_mask": (None,), "jet": (n_jet,)}
+
+
+def test_onnx_has_its_own_recurrent_operators_and_no_loop(model, onnx_model):
+    operators = [node.op_type for node in onnx_model.graph.node]
+    assert not {"Loop", "Scan", "If"} & set(operators)
+    n_recurrent = sum(type(layer).__name__ in ("GRU", "LSTM", "Bidirectional") for layer in model.layers)
+    assert sum(name in ("GRU", "LSTM") for name in operators) == n_recurrent
+
+
+@pytest.mark.parametrize("junk", [1e6, np.nan, -np.inf], ids=["large", "nan", "inf"])
+def test_values_in_padded_slots_change_nothing_in_onnx(session, inputs, junk):
+    spoiled = np.where(inputs["particles_mask"][..., None], inputs["particles"], np.float32(junk))
+    np.testing.assert_allclose(session.run({**inputs, "particles": spoiled}), session.run(inputs), atol=1e-6)
+
+
+def test_more_padding_changes_nothing_in_onnx(session, inputs):
+    longer = {
+        **inputs,
+        "particles": np.pad(inputs["particles"], ((0, 0), (0, 23), (0, 0))),
+        "particles_mask": np.pad(inputs["particles_mask"], ((0, 0), (0, 23))),
+    }
+    np.testing.assert_allclose(session.run(longer), session.run(inputs), atol=1e-6)
 
 
 def test_config_and_weights_make_the_same_model_again(model, inputs):
