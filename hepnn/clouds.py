@@ -35,7 +35,7 @@ from hepnn.features import (
 )
 from hepnn.jets import check_jets, collections_of, members_of
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
-from hepnn.tensors import JET, Augment, TensorSpec
+from hepnn.tensors import JET, Augment, Contents, TensorSpec
 
 __all__ = ["Clouds", "Collection", "ParticleCloud", "Sequences", "cloud_for"]
 
@@ -155,12 +155,12 @@ class Clouds:
                 raise InputError(f"asked for {width} slots a jet; found a jet with {longest} {name}.")
             slots = np.arange(width)
             mask = slots < lengths[:, None]
-            index = np.where(mask, self._starts[name][rows][:, None] + slots, 0)
             if len(sequences.values):
-                values = sequences.values.take(index.ravel(), axis=0).reshape(*index.shape, -1)
+                index = self._starts[name][rows][:, None] + slots
+                values = sequences.values.take(index, axis=0, mode="clip")  # what is beyond the end is padding
                 values[~mask] = 0
             else:
-                values = np.zeros((*index.shape, sequences.values.shape[1]), np.float32)
+                values = np.zeros((*mask.shape, sequences.values.shape[1]), np.float32)
             inputs[name] = values
             inputs[f"{name}_mask"] = mask
         if self.jet is not None:
@@ -224,6 +224,20 @@ class ParticleCloud:
         if clouds.jet is not None:
             specs[JET] = TensorSpec((len(self.jet_features),), scaled(self.jet_features, clouds.jet))
         return specs
+
+    def contents(self) -> dict[str, Contents]:
+        """Returns what each tensor with features holds, by its name."""
+        contents = {
+            name: Contents(
+                *_about(part.features),
+                f"{'falling' if part.descending else 'rising'} {part.order_by}",
+                part.max_particles,
+            )
+            for name, part in self.collections.items()
+        }
+        if self.jet_features:
+            contents[JET] = Contents(*_about(self.jet_features))
+        return contents
 
     def augmenter(self, names: Sequence[str]) -> Augment:
         """Returns the function that varies a training batch; ``names`` are keys of `hepnn.augmentation.AUGMENTATIONS`.
@@ -329,6 +343,10 @@ def _by_name(
         else:
             raise FeatureError(f"it has the feature {name['custom']!r}, which is not hepnn's.")
     return resolve_features(wanted, known)
+
+
+def _about(features: Sequence[Feature]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return tuple(feature.name for feature in features), tuple(feature.unit for feature in features)
 
 
 def _names(features: Sequence[Feature], known: dict[str, Feature]) -> list[str | dict[str, str]]:

@@ -14,6 +14,7 @@ __all__ = [
     "DependencyError",
     "FeatureError",
     "HepnnError",
+    "HepnnWarning",
     "InputError",
     "OutputError",
     "SchemaError",
@@ -67,6 +68,10 @@ class DependencyError(HepnnError, ImportError):
     """An optional package is missing; the message says which command installs it."""
 
     exit_code = 8
+
+
+class HepnnWarning(UserWarning):
+    """Something works, but not as well as it could; the command line shows it as one line on stderr."""
 
 
 def closest(name: str, known: Iterable[str], *, n: int = 3) -> str:

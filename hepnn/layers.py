@@ -18,7 +18,7 @@ __all__ = ["AttentionPooling", "FeatureScaling", "KeepFirstSlot", "MaskedPooling
 Tensor = Any
 POOLINGS = ("mean", "max", "sum", "last")
 
-_SCORE_OF_PADDING = -1e4
+SCORE_OF_PADDING = -1e4
 """Far below any learned score, and still a float16."""
 
 
@@ -153,7 +153,7 @@ class AttentionPooling(keras.layers.Layer):  # type: ignore[misc]
     def call(self, values: Tensor, mask: Tensor) -> Tensor:
         """Returns (jet, feature) from (jet, particle, feature)."""
         score = self.score(self.hidden(values))
-        score = keras.ops.where(mask[..., None], score, keras.ops.full_like(score, _SCORE_OF_PADDING))
+        score = keras.ops.where(mask[..., None], score, keras.ops.full_like(score, SCORE_OF_PADDING))
         highest = keras.ops.max(score, axis=1, keepdims=True)
         weight = keras.ops.exp(score - keras.ops.stop_gradient(highest))
         weight = weight * keras.ops.cast(mask[..., None], values.dtype)

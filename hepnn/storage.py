@@ -2,10 +2,11 @@
 
 - ``tagger.json``: classes, schema, representation with its features, scaling, model and options, training recipe and
   history, versions of the packages, and the checksum of every other file;
-- ``weights.npz``: the weights, one array for each variable of the Keras model, in its order.
+- ``weights.npz``: the weights, one array for each variable of the Keras model, in its order;
+- ``model.onnx``: the network with its weights, for ONNX Runtime to score with; absent where there is no translation.
 
-The network is rebuilt from the description by hepnn's own code and filled with the weights. Nothing in the folder is
-ever run, and functions of the user's own have to be handed over by name.
+The Keras model is rebuilt from the description by hepnn's own code and filled with the weights. No Python in the folder
+is ever run, and functions of the user's own have to be handed over by name.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hepnn import __version__
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
@@ -33,11 +35,11 @@ from hepnn.scaling import Scaling
 from hepnn.schema import Schema
 from hepnn.tensors import TensorSpec
 
-__all__ = ["check_target", "load", "save", "set_weights"]
+__all__ = ["check_target", "checksum", "load", "save", "set_weights"]
 
 FORMAT = 2
-DESCRIPTION, WEIGHTS = "tagger.json", "weights.npz"
-_PACKAGES = ("keras", "tensorflow", "numpy", "awkward", "scikit-learn")
+DESCRIPTION, WEIGHTS, ONNX = "tagger.json", "weights.npz", "model.onnx"
+_PACKAGES = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy", "awkward", "scikit-learn")
 
 
 def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
@@ -91,6 +93,8 @@ def _umask() -> int:
 
 def _write(tagger: Any, folder: Path) -> None:
     np.savez(folder / WEIGHTS, **tagger.weights_)
+    if tagger.onnx_ is not None:
+        (folder / ONNX).write_bytes(tagger.onnx_)
     text = json.dumps(_describe(tagger, folder), indent=1, allow_nan=False)
     one_line_lists = re.sub(r"\[([^\[\]{}]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     (folder / DESCRIPTION).write_text(one_line_lists + "\n")
@@ -121,7 +125,8 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         },
         "recipe": recipe,
         "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
-        "checksums": {WEIGHTS: _sha256(folder / WEIGHTS)},
+        "why_keras": tagger.why_keras_,
+        "checksums": {name: _sha256(folder / name) for name in (WEIGHTS, ONNX) if (folder / name).exists()},
     }
 
 
@@ -185,6 +190,11 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         training = dict(description["training"])
         tagger.n_truncated_ = training.pop("n_truncated")
         tagger.training_ = Trained(**training)
+        if ONNX in description["checksums"]:
+            tagger.onnx_ = (folder / ONNX).read_bytes()
+            tagger.why_keras_ = ""
+        elif why := description.get("why_keras"):  # without it, an older hepnn wrote the folder, and did not try
+            tagger.onnx_, tagger.why_keras_ = None, why
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, TaggerError | InputError):
             raise
@@ -216,6 +226,15 @@ def set_weights(model: Any, weights: Mapping[str, Any]) -> None:
     model.set_weights(list(weights.values()))
 
 
+def checksum(weights: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Returns the SHA-256 of a network's weights: names, types, shapes and values."""
+    found = hashlib.sha256()
+    for name, array in weights.items():
+        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
@@ -238,7 +257,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
 
 
 def _verify(folder: Path, checksums: Mapping[str, str]) -> None:
-    for name in (WEIGHTS,):
+    for name in (WEIGHTS, *({ONNX} & checksums.keys())):
         try:
             found = _sha256(folder / name)
         except OSError as error:

@@ -7,12 +7,14 @@ that nest like what went in:
     scores = tagger(events.jets)        # event → jet → {quark: 0.93, gluon: 0.07}
 
 After `fit` or `load`, what was learned is in plain attributes (``classes_``, ``representation_``, ``inputs_``,
-``weights_``, ``training_``); the Keras model itself, ``model_``, is built from them when it is first needed.
+``weights_``, ``training_``); the Keras model itself, ``model_``, is built from them when it is first needed. ONNX Runtime
+scores, with the same network as ONNX (``onnx_``). A folder has that too, so applying a tagger loads no TensorFlow. Only a
+network with a layer that has no translation is scored by Keras, and a `HepnnWarning` says so.
 """
 
 from __future__ import annotations
 
-import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -22,22 +24,26 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils.class_weight import compute_class_weight
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names, cloud_for
-from hepnn.errors import InputError, TaggerError
+from hepnn.errors import HepnnWarning, InputError, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of, weights_of
 from hepnn.models import build_model
+from hepnn.prefetch import prefetched
 from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
-from hepnn.tensors import Representation
+from hepnn.settings import check_settings, fingerprint
+from hepnn.targets import check_validation, class_indices, training_weights
+from hepnn.tensors import Representation, Tensors
 
 __all__ = ["Tagger"]
 
-_CHUNK = 50_000
-"""Jets turned into tensors at once when scoring, to bound memory."""
+_CHUNK = 20_000
+"""Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
+
+_BY_KERAS = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
 
 _LEAST_JETS_A_CLASS = 2
 """One to train on, one to validate with."""
@@ -119,8 +125,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.seed = seed
         self.schema = schema
 
-    # -- fitting ------------------------------------------------------------------------------------------------
-
     def fit(
         self,
         jets: ak.Array,
@@ -150,7 +154,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """
         from hepnn import training
 
-        self._check_settings()
+        settings = self.get_params(deep=False)
+        check_settings(settings)
         jets = check_jets(as_jets(jets))
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
@@ -188,16 +193,16 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             jets_v = check_jets(as_jets(jets_v))
             validating = (
                 self.representation_.tensors(jets_v),
-                self._indices(labels_of(jets_v, y_v)),
+                class_indices(labels_of(jets_v, y_v), self.classes_),
                 weights_of(weights_v, len(jets_v)),
             )
-        self._check_validation(*validating[1:])
+        check_validation(*validating[1:], classes=self.classes_)
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
         self.n_truncated_ = tensors.n_truncated
         batches = training.BucketedBatches(
             tensors,
             targets,
-            self._training_weights(targets, weights),
+            training_weights(self.class_weight, targets, weights, classes=self.classes_),
             batch_size=self.batch_size,
             n_buckets=self.n_buckets,
             seed=self.seed,
@@ -215,74 +220,20 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 weight_decay=self.weight_decay,
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
-                fingerprint=self._fingerprint(targets),
+                fingerprint=fingerprint(
+                    settings,
+                    representation=describe(self.representation_),
+                    classes=self.classes_,
+                    inputs=self.inputs_,
+                    targets=targets,
+                ),
                 callbacks=callbacks,
             )
+        for made_from_others in ("_onnx", "_session", "why_keras_"):
+            self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
         self._model = model
         return self
-
-    def _check_settings(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("n_buckets", 1), ("patience", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < least:
-                raise InputError(f"asked for {name}={value!r}; it takes a whole number from {least} on.")
-        for name in ("validation_fraction", "warmup"):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
-                raise InputError(f"asked for {name}={value!r}; it takes a share from 0 to below 1.")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise InputError(
-                f"asked for learning_rate={self.learning_rate!r} and weight_decay={self.weight_decay!r}; the first has to be "
-                "positive, the second not negative."
-            )
-        if isinstance(self.class_weight, Mapping) and not all(weight > 0 for weight in self.class_weight.values()):
-            raise InputError(f"asked for class_weight={dict(self.class_weight)}; every weight has to be positive.")
-
-    def _check_validation(self, targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None) -> None:
-        found = np.bincount(targets, weights=weights, minlength=len(self.classes_))
-        if not (found > 0).all():
-            raise InputError(
-                f"asked to choose the best epoch with {len(targets)} validation jets; the class "
-                f"{self.classes_[int(np.argmin(found))]!r} has none, or no weight, among them. Give jets of every class."
-            )
-
-    def _fingerprint(self, targets: npt.NDArray[np.int64]) -> dict[str, str]:
-        """What has to be the same for a training to go on from its checkpoint."""
-        parts = {
-            name: repr(value) for name, value in self.get_params(deep=False).items() if name not in ("model", "schema")
-        }
-        parts["representation"] = repr(describe(self.representation_))
-        parts["classes"] = repr(self.classes_.tolist())
-        parts["scaling of the inputs"] = repr(self.inputs_)
-        parts["jets"] = f"{len(targets)}, labels {hashlib.sha256(targets.tobytes()).hexdigest()[:12]}"
-        return parts
-
-    def _indices(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        unknown = set(labels.tolist()) - set(self.classes_.tolist())
-        if unknown:
-            raise InputError(
-                f"asked for the classes {', '.join(map(str, self.classes_))}; found jets labelled "
-                f"{', '.join(map(str, sorted(unknown)))}. Leave them out, or train with them."
-            )
-        return np.searchsorted(self.classes_, labels)
-
-    def _training_weights(
-        self, targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None
-    ) -> npt.NDArray[np.float64] | None:
-        if self.class_weight is None:
-            return weights
-        wanted = dict(self.class_weight) if isinstance(self.class_weight, Mapping) else self.class_weight
-        if isinstance(wanted, dict) and set(wanted) != set(self.classes_.tolist()):
-            raise InputError(
-                f"asked for weights of the classes {', '.join(map(str, wanted))}; the jets have "
-                f"{', '.join(map(str, self.classes_))}. Give one weight for each."
-            )
-        by_class = compute_class_weight(wanted, classes=self.classes_, y=self.classes_[targets])
-        by_jet = np.asarray(by_class, np.float64)[targets]
-        return by_jet if weights is None else by_jet * weights
-
-    # -- the network --------------------------------------------------------------------------------------------
 
     def _build(self) -> Any:
         return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options)
@@ -296,29 +247,84 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             storage.set_weights(self._model, self.weights_)
         return self._model
 
+    @property
+    def onnx_(self) -> bytes | None:
+        """The trained network as an ONNX model, proven to give what ``model_`` gives (`hepnn.onnx_export.export`).
+
+        Made when it is first needed; None if there is no translation, and ``why_keras_`` says why.
+        """
+        if "_onnx" not in self.__dict__:
+            from hepnn.onnx_export import export
+
+            self._check_fitted()
+            try:
+                self._onnx: bytes | None = export(self)
+                self.why_keras_ = ""
+            except TaggerError as error:
+                self._onnx = None
+                self.why_keras_ = str(error)
+        return self._onnx
+
+    @onnx_.setter
+    def onnx_(self, content: bytes | None) -> None:
+        self._onnx = content
+
+    @property
+    def needs_keras_(self) -> bool:
+        """Whether scoring loads Keras and TensorFlow."""
+        return self.__dict__.get("_onnx") is None
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "weights_"):
             raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
 
-    # -- scoring ------------------------------------------------------------------------------------------------
+    def _warn_of_keras(self) -> None:
+        warnings.warn(f"{_BY_KERAS}: {self.why_keras_}", HepnnWarning, stacklevel=3)
+
+    def tensors(self, jets: ak.Array) -> Tensors:
+        """Returns what the network is given for these jets, to be scored with `scores`; errors as in `predict_proba`."""
+        self._check_fitted()
+        made: Tensors = self.representation_.tensors(check_jets(as_jets(jets)))
+        return made
+
+    def scores(self, tensors: Tensors) -> npt.NDArray[np.float32]:
+        """Returns the probability of each class, (jet, class), for what `tensors` made.
+
+        Raises:
+            TaggerError: not fitted, or the tensors or the ONNX model are not this tagger's.
+        """
+        content = self.onnx_
+        if content is None:
+            from hepnn import training
+
+            self._warn_of_keras()
+            return training.predict(self.model_, tensors)
+        if getattr(self, "_session", None) is None:
+            from hepnn.runtime import Session
+
+            self._session = Session(content)
+            self._session.check(self.inputs_, checksum=storage.checksum(self.weights_))
+        return self._session.scores(tensors)
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
         """Returns the probability of each class, (jet, class), columns as in ``classes_``.
+
+        ONNX Runtime scores, whether the tagger was fitted or loaded.
 
         Raises:
             TaggerError: not fitted.
             InputError: the jets do not keep the contract.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn import training
-
-        model = self.model_
+        self._check_fitted()
         jets = check_jets(as_jets(jets))
-        scores = np.empty((len(jets), len(self.classes_)), np.float32)
-        for start in range(0, len(jets), _CHUNK):
-            chunk = jets[start : start + _CHUNK]
-            scores[start : start + _CHUNK] = training.predict(model, self.representation_.tensors(chunk))
-        return scores
+        chunks = map(self.tensors, (jets[start : start + _CHUNK] for start in range(0, len(jets), _CHUNK)))
+        parts = [self.scores(tensors) for tensors in (prefetched(chunks) if len(jets) > _CHUNK else chunks)]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
+
+    def records(self, probabilities: npt.NDArray[Any]) -> ak.Array:
+        """Returns probabilities, (jet, class), as records with one field a class, (jet,)."""
+        return ak.zip({str(name): probabilities[:, i] for i, name in enumerate(self.classes_)})
 
     def predict(self, jets: ak.Array) -> npt.NDArray[Any]:
         """Returns the most probable class of each jet, (jet,)."""
@@ -343,29 +349,31 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         while isinstance(flat, ak.Array) and flat.ndim > 1:
             counts.append(ak.num(flat))
             flat = ak.flatten(flat)
-        probabilities = self.predict_proba(flat)
-        scores = ak.zip({str(name): probabilities[:, i] for i, name in enumerate(self.classes_)})
+        scores = self.records(self.predict_proba(flat))
         for number in reversed(counts):
             scores = ak.unflatten(scores, number)
         return scores
 
-    # -- keeping ------------------------------------------------------------------------------------------------
-
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Returns the folder the tagger was written to: ``tagger.json`` to read, ``weights.npz`` with a checksum.
+        """Returns the folder the tagger was written to.
+
+        ``tagger.json`` is there to read; ``weights.npz`` and ``model.onnx`` have their checksums in it. A network that
+        has no translation to ONNX is written without the latter, with a `HepnnWarning`.
 
         Raises:
             OutputError: the folder exists and ``overwrite`` is not set, or cannot be written.
             TaggerError: not fitted.
         """
-        self._check_fitted()
+        if self.onnx_ is None:
+            self._warn_of_keras()
         return storage.save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any] | Feature] = ()) -> Tagger:
         """Returns the tagger kept in ``folder``.
 
-        The network is built again by hepnn's own code; nothing in the folder is run.
+        Scoring takes the ONNX model in the folder, and no Keras. Where the Keras model is asked for, hepnn's own code
+        builds it again; no Python from the folder is run.
 
         Args:
             folder: what `save` wrote.
@@ -379,7 +387,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_model", None)  # built again from weights_ when needed
+        for name in ("_model", "_session"):  # made again from weights_ and onnx_ when needed
+            state.pop(name, None)
         return state
 
     def read_schema(self) -> Schema | None:

@@ -1,6 +1,7 @@
 """Tagging: a source and a tagger in, a file of scores aligned with the source out; or labels and scores to judge.
 
-Files are read in steps, so memory does not grow with them. `tag` is the Python face of ``hepnn tag``.
+Files are read in steps, so memory does not grow with them, and a thread reads and makes features while the jets before
+are scored. `tag` is the Python face of ``hepnn tag``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import numpy.typing as npt
 from hepnn import defaults
 from hepnn.errors import InputError, OutputError
 from hepnn.jets import labels_of
+from hepnn.prefetch import prefetched
 from hepnn.readers import JetChunk, JetFiles, Source, open_jets
 from hepnn.schema import Schema
+from hepnn.tensors import Tensors
 from hepnn.writers import FORMATS, open_writer, score_columns
 
 __all__ = ["Scored", "Tagged", "score", "tag"]
@@ -98,7 +101,7 @@ def tag(
         OutputError: a file exists or cannot be written.
     """
     files = _opened(source, tagger)
-    chunks = files.chunks()
+    chunks = prefetched((chunk, tagger.tensors(chunk.jets)) for chunk in files.chunks())
     columns = functools.partial(
         _columns, tagger=tagger, prefix=_prefix(files.schema) if prefix is None else prefix, observers=files.observers
     )
@@ -107,7 +110,7 @@ def tag(
         return [_write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)]
     target.mkdir(parents=True, exist_ok=True)
     done: list[Tagged] = []
-    for file, of_file in itertools.groupby(chunks, key=lambda chunk: chunk.file):
+    for file, of_file in itertools.groupby(chunks, key=lambda pair: pair[0].file):
         path = target / f"{Path(file).stem}_scores{FORMATS[file_format or 'ttree'].suffix}"
         if path in {each.path for each in done}:
             raise InputError(
@@ -118,9 +121,11 @@ def tag(
     return done
 
 
-def _columns(chunk: JetChunk, *, tagger: Any, prefix: str, observers: Sequence[str]) -> dict[str, Any]:
+def _columns(
+    chunk: JetChunk, tensors: Tensors, *, tagger: Any, prefix: str, observers: Sequence[str]
+) -> dict[str, Any]:
     """The columns of the output for a chunk, one row an entry."""
-    scores = tagger(chunk.jets)
+    scores = tagger.records(tagger.scores(tensors))
     observed = {name: chunk.jets[name] for name in observers}
     if chunk.selected is not None:
         place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
@@ -153,8 +158,8 @@ def _prefix(schema: Schema) -> str:
 
 
 def _write(
-    chunks: Iterable[JetChunk],
-    columns: Callable[[JetChunk], dict[str, Any]],
+    chunks: Iterable[tuple[JetChunk, Tensors]],
+    columns: Callable[[JetChunk, Tensors], dict[str, Any]],
     path: Path,
     tree: str,
     file_format: str | None,
@@ -165,8 +170,8 @@ def _write(
     n_entries = n_jets = 0
     names: tuple[str, ...] = ()
     with open_writer(path, tree=tree, file_format=file_format, overwrite=overwrite) as extend:
-        for chunk in chunks:
-            made = columns(chunk)
+        for chunk, tensors in chunks:
+            made = columns(chunk, tensors)
             extend(made)
             names = tuple(made)
             n_entries += chunk.stop - chunk.start
@@ -198,7 +203,8 @@ def score(
         SourceError, SchemaError, FeatureError: as in `tag`.
     """
     labels, probabilities, kept = [], [], []
-    for jets in _opened(source, tagger).iterate(max_jets=max_jets):
+    read = ((jets, tagger.tensors(jets)) for jets in _opened(source, tagger).iterate(max_jets=max_jets))
+    for jets, tensors in prefetched(read):
         for name in columns:
             if name not in jets.fields:
                 raise InputError(
@@ -206,7 +212,7 @@ def score(
                     "Name it among the observers in the schema."
                 )
         labels.append(labels_of(jets))
-        probabilities.append(tagger.predict_proba(jets))
+        probabilities.append(tagger.scores(tensors))
         kept.append({name: ak.to_numpy(jets[name]) for name in columns})
         if progress is not None:
             progress(sum(map(len, labels)))

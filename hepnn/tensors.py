@@ -7,7 +7,7 @@ has to be able to do, so that a `hepnn.Tagger` can train on it, apply it and kee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import awkward as ak
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hepnn.scaling import Scaling
 
-__all__ = ["JET", "Augment", "Representation", "TensorSpec", "Tensors"]
+__all__ = ["JET", "Augment", "Contents", "Representation", "TensorSpec", "Tensors", "batches_by_length"]
 
 JET = "jet"
 """Name of the tensor of features of the jet as a whole."""
@@ -41,6 +41,22 @@ class TensorSpec(NamedTuple):
     channel_axis: int = -1
 
 
+class Contents(NamedTuple):
+    """What an input holds, for programs that fill it themselves.
+
+    Attributes:
+        features: names along the last axis.
+        units: of each feature.
+        order: of a sequence, such as "falling pt"; "" for a tensor that is none.
+        max_length: most entries of a sequence, or None for a tensor that is none.
+    """
+
+    features: tuple[str, ...]
+    units: tuple[str, ...]
+    order: str = ""
+    max_length: int | None = None
+
+
 class Tensors(Protocol):
     """Jets as tensors, of any length; row i is jet i."""
 
@@ -61,7 +77,10 @@ class Tensors(Protocol):
     def __getitem__(self, rows: npt.NDArray[np.int64]) -> Self: ...
 
     def pad(self, rows: npt.NDArray[Any] | slice = slice(None), *, length: int | None = None) -> dict[str, Any]:
-        """Returns the dense inputs of a network for some jets, sequences padded to ``length``."""
+        """Returns the dense inputs of a network for some jets, sequences padded to ``length``.
+
+        Threads call this at the same time when they score.
+        """
 
 
 class Representation(Protocol):
@@ -78,6 +97,9 @@ class Representation(Protocol):
             scaling: "fixed" or "fitted" to these tensors.
         """
 
+    def contents(self) -> dict[str, Contents]:
+        """Returns what each tensor with features holds, by its name."""
+
     def augmenter(self, names: Sequence[str]) -> Augment:
         """Returns the function that varies a training batch by the augmentations of these names."""
 
@@ -90,3 +112,21 @@ class Representation(Protocol):
     @classmethod
     def from_dict(cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]]) -> Self:
         """Returns the representation that `to_dict` described; ``custom`` has the user's own functions by name."""
+
+
+def batches_by_length(lengths: npt.NDArray[np.int64], *, slots: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yields the rows of jets of like length, those of the longest first, each row once.
+
+    Args:
+        lengths: (jet,).
+        slots: a batch that is padded to its longest jet has no more than so many, unless it is of one jet.
+
+    >>> [rows.tolist() for rows in batches_by_length(np.array([2, 9, 1, 4]), slots=9)]
+    [[1], [0, 3], [2]]
+    """
+    order = np.argsort(lengths, kind="stable")
+    stop = len(order)
+    while stop:
+        start = max(stop - max(slots // max(int(lengths[order[stop - 1]]), 1), 1), 0)
+        yield order[start:stop]
+        stop = start

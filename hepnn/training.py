@@ -26,7 +26,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from hepnn.errors import TaggerError
 from hepnn.history import Trained
-from hepnn.tensors import Augment, Tensors
+from hepnn.tensors import Augment, Tensors, batches_by_length
 
 __all__ = ["BucketedBatches", "bucket_lengths", "fit_model", "log_callbacks", "predict", "seeded"]
 
@@ -156,14 +156,7 @@ def predict(model: keras.Model, tensors: Tensors) -> npt.NDArray[np.float32]:
     Jets are taken by length, so that each batch is padded to about its own length.
     """
     output = np.empty((len(tensors), model.output_shape[-1]), np.float32)
-    order = np.argsort(tensors.lengths, kind="stable")
-    lengths = np.maximum(tensors.lengths[order], 1)
-    rows = []
-    stop = len(order)
-    while stop:
-        start = max(stop - max(_SCORING_SLOTS // int(lengths[stop - 1]), 1), 0)
-        rows.append(order[start:stop])
-        stop = start
+    rows = list(batches_by_length(tensors.lengths, slots=_SCORING_SLOTS))
     if rows:
         batches = _dataset(lambda: ((tensors.pad(part),) for part in rows), len(rows), tensors.shapes)
         output[np.concatenate(rows)] = model.predict(batches, verbose=0)

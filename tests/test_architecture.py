@@ -12,7 +12,7 @@ PACKAGE = Path(hepnn.__file__).parent
 
 ORDER = [
     "errors",
-    "bundled defaults history staging",
+    "bundled defaults history prefetch settings staging targets",
     "boxes kinematics pdg jets",
     "observables",
     "expressions",
@@ -38,6 +38,9 @@ ORDER = [
     "transfer",
     "training",
     "storage",
+    "translation",
+    "runtime",
+    "onnx_export",
     "tagger baseline",
     "roc",
     "multiclass",

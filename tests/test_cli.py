@@ -117,6 +117,19 @@ def test_evaluate_prints_auc_and_rejections_and_draws_the_roc(run, files, folder
     assert part["auc"]["error"] > 0
 
 
+def test_export_writes_a_model_and_what_it_is_to_be_fed(run, folder, tmp_path):
+    target = tmp_path / "tagger.onnx"
+    code, out, _ = run("export", folder, "--onnx", target)
+    assert code == 0
+    assert f"{target}: inputs particles, particles_mask, output probabilities of gluon, quark" in out
+    assert target.read_bytes() == (Path(folder) / "model.onnx").read_bytes()
+    assert run("export", folder, "--onnx", target)[0] == 7
+    code, out, _ = run("export", folder, "--onnx", target, "--float-masks", "--overwrite", "--json")
+    assert code == 0
+    assert json.loads(out)["particles_mask"]["dtype"] == "float32"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["preprocess.json", "tagger.onnx"]
+
+
 def test_generate_toy_makes_jets_that_train_and_tag(run, tmp_path):
     toys = tmp_path / "toys.root"
     assert run("generate", "toy", "--jets", "400", "-o", toys, "--seed", "3")[0] == 0
@@ -163,6 +176,7 @@ def test_an_output_that_failed_leaves_nothing_behind(run, files, folder, tmp_pat
         (["tag", "nowhere.root", "--tagger", "FOLDER", "-o", "x.root"], 3, "there is no such file"),
         (["tag", "FILE", "--tagger", "nowhere", "-o", "x.root"], 6, "found no tagger.json"),
         (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--schema", "jetclass"], 3, "needs the branch"),
+        (["export", "nowhere", "--onnx", "x.onnx"], 6, "found no tagger.json"),
         (["train", "FILE", "-o", "x", "--schema", "nope"], 4, "none built in"),
         (["train", "FILE", "-o", "x", "--features", "color"], 5, "asked for the feature 'color'"),
         (["train", "FILE", "-o", "x", "--model", "transformer"], 2, "asked for the model 'transformer'"),

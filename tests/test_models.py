@@ -1,6 +1,7 @@
 """One battery for every layer and network: what is in the registry and not in the table fails."""
 
 import inspect
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,8 +12,11 @@ from hepnn.clouds import Collection, ParticleCloud
 from hepnn.errors import InputError
 from hepnn.features import JET_FEATURES, resolve_features
 from hepnn.models import MODELS, build_model
+from hepnn.onnx_export import TOLERANCE, proof_batches
+from hepnn.runtime import Session
 from hepnn.scaling import Scaling, fixed_scaling
 from hepnn.tensors import TensorSpec
+from hepnn.translation import translate
 
 FEATURES = resolve_features(("kinematics", "type"))
 JET = resolve_features(["girth", "n_particles"], JET_FEATURES)
@@ -99,6 +103,21 @@ def cloud(jets):
     return inputs_of("gru", jets)
 
 
+class Translated(NamedTuple):
+    case: str
+    model: Any
+    onnx_model: Any
+    session: Any
+
+
+@pytest.fixture(scope="module", params=[case for case in CASES if not case.startswith("convlstm")])
+def translated(request):
+    """A network, the same as ONNX, and the session that scores it."""
+    model = model_of(request.param)
+    onnx_model = translate(model)
+    return Translated(request.param, model, onnx_model, Session(onnx_model.SerializeToString()))
+
+
 def probabilities(model, inputs):
     return keras.ops.convert_to_numpy(model(inputs))
 
@@ -150,6 +169,57 @@ def test_more_padding_changes_nothing(padded):
         "particles_mask": np.pad(inputs["particles_mask"], ((0, 0), (0, 23))),
     }
     np.testing.assert_allclose(probabilities(model, longer), probabilities(model, inputs), atol=1e-6)
+
+
+@pytest.mark.parametrize("what", [what for what, _ in proof_batches(SPECS)])
+def test_onnx_gives_what_keras_gives(translated, what):
+    batch = dict(proof_batches(specs_of(translated.case), seed=7))[what]
+    expected = probabilities(translated.model, batch)
+    assert np.ptp(expected) > 1e-3
+    np.testing.assert_allclose(translated.session.run(batch), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_onnx_gives_what_keras_gives_on_jets(translated, jets):
+    inputs = inputs_of(translated.case, jets)
+    expected = probabilities(translated.model, inputs)
+    np.testing.assert_allclose(translated.session.run(inputs), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_onnx_is_given_the_same_inputs_by_the_same_names(translated):
+    wanted = {"image": specs_of(translated.case).get("image", TensorSpec((), UNSCALED)).shape}
+    if translated.case in CLOUDS:
+        wanted = {"particles": (None, len(FEATURES)), "particles_mask": (None,), "jet": (len(JET),)}
+    assert translated.session.inputs == wanted
+
+
+def test_onnx_has_its_own_recurrent_operators_and_no_loop(translated):
+    operators = [node.op_type for node in translated.onnx_model.graph.node]
+    assert not {"Loop", "Scan", "If"} & set(operators)
+    n_recurrent = sum(type(layer).__name__ in ("GRU", "LSTM", "Bidirectional") for layer in translated.model.layers)
+    assert sum(name in ("GRU", "LSTM") for name in operators) == n_recurrent
+
+
+@pytest.fixture
+def translated_cloud(jets):
+    """The session of a network with padding, and inputs."""
+    return Session(translate(model_of("gru-both-ways")).SerializeToString()), inputs_of("gru", jets)
+
+
+@pytest.mark.parametrize("junk", [1e6, np.nan, -np.inf], ids=["large", "nan", "inf"])
+def test_values_in_padded_slots_change_nothing_in_onnx(translated_cloud, junk):
+    session, inputs = translated_cloud
+    spoiled = np.where(inputs["particles_mask"][..., None], inputs["particles"], np.float32(junk))
+    np.testing.assert_allclose(session.run({**inputs, "particles": spoiled}), session.run(inputs), atol=1e-6)
+
+
+def test_more_padding_changes_nothing_in_onnx(translated_cloud):
+    session, inputs = translated_cloud
+    longer = {
+        **inputs,
+        "particles": np.pad(inputs["particles"], ((0, 0), (0, 23), (0, 0))),
+        "particles_mask": np.pad(inputs["particles_mask"], ((0, 0), (0, 23))),
+    }
+    np.testing.assert_allclose(session.run(longer), session.run(inputs), atol=1e-6)
 
 
 def test_config_and_weights_make_the_same_model_again(model, inputs):

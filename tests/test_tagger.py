@@ -72,7 +72,7 @@ def test_predict_and_score_agree_with_the_probabilities(trained, others):
 
 def test_save_and_load_keep_the_scores(trained, others, tmp_path):
     folder = trained.save(tmp_path / "tagger")
-    assert sorted(path.name for path in folder.iterdir()) == ["tagger.json", "weights.npz"]
+    assert sorted(path.name for path in folder.iterdir()) == ["model.onnx", "tagger.json", "weights.npz"]
     loaded = Tagger.load(folder)
     np.testing.assert_array_equal(loaded.predict_proba(others), trained.predict_proba(others))
     assert loaded.training_ == trained.training_
@@ -143,7 +143,7 @@ def flip(path, at):
         (lambda folder: (folder / "weights.npz").unlink(), r"weights.npz cannot be read: .*No such file"),
         (
             lambda folder: (folder / "tagger.json").unlink(),
-            r"found no tagger.json \(weights.npz\). Train one",
+            r"found no tagger.json \(model.onnx, weights.npz\). Train one",
         ),
         (lambda folder: (folder / "tagger.json").write_text("{"), r"tagger.json cannot be read"),
         (

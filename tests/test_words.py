@@ -9,6 +9,7 @@ import hepnn
 from hepnn import demo, evaluation, generators, inspection, readers, tagging
 from hepnn.cli import cli
 from hepnn.cli.options import names
+from hepnn.onnx_export import write_onnx
 from hepnn.tasks import Task
 
 READING = {"files", "schema", "tree", "select", "bad_files"}
@@ -21,6 +22,7 @@ PAIRS = {
         evaluation.evaluate,
         READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
     ),
+    "export": (write_onnx, {"tagger_folder", "custom"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
     "demo": (demo.run_demo, {"output"}),
     "generate toy": (generators.generate_toy, {"output"}),

@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | inspect | generate | task | demo``, one file a command.
+"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo``, one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -8,18 +8,21 @@ loads TensorFlow before a command that needs it runs.
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 import click
 
 from hepnn import __version__
 from hepnn.cli.demo import demo
 from hepnn.cli.evaluate import evaluate
+from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
-from hepnn.errors import HepnnError
+from hepnn.errors import HepnnError, HepnnWarning
 
 __all__ = ["cli", "main"]
 
@@ -29,6 +32,16 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    show = warnings.showwarning
+
+    def show_ours_in_one_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, HepnnWarning):
+            click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
+            click.echo(str(message), err=True)
+        else:
+            show(message, category, *where, **more)
+
+    warnings.showwarning = show_ours_in_one_line
     try:
         code = cli.main(prog_name="hepnn", standalone_mode=False)
     except HepnnError as error:
@@ -43,6 +56,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = _INTERRUPTED
+    finally:
+        warnings.showwarning = show
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -59,5 +74,5 @@ def cli() -> None:
     """
 
 
-for command in (train, tag, evaluate, inspect, generate, task, demo):
+for command in (train, tag, evaluate, export, inspect, generate, task, demo):
     cli.add_command(command)

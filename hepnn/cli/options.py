@@ -142,12 +142,13 @@ def import_function(path: str) -> Callable[..., Any]:
 
 
 def load_tagger(folder: str, custom: tuple[str, ...]) -> Any:
-    """Returns the tagger kept in ``folder``, with TensorFlow loaded."""
+    """Returns the tagger kept in ``folder``, with TensorFlow loaded only if scoring needs it."""
     from hepnn.progress import load_tensorflow
     from hepnn.tagger import Tagger
 
     tagger = Tagger.load(folder, custom=[import_function(path) for path in custom])
-    load_tensorflow()
+    if tagger.needs_keras_:
+        load_tensorflow()
     return tagger
 
 

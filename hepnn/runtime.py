@@ -1,0 +1,205 @@
+"""The runtime: ONNX Runtime scores jets with a network that was exported to ONNX. It loads neither TensorFlow nor Keras.
+
+Tensors go in, probabilities come out (`Session.scores`). Jets are taken by length, so that each batch is cut to the
+longest of its own jets, and the scores are put back in order. Each thread takes a whole batch: no thread waits for
+another within one, and none is busy when there is nothing to score.
+
+All processors that the process may run on are used; the environment variable ``HEPNN_THREADS`` sets another number, as
+does ``OMP_NUM_THREADS``, which batch systems set.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+
+from hepnn.errors import InputError, TaggerError, closest
+from hepnn.tensors import Tensors, TensorSpec, batches_by_length
+
+__all__ = ["Session", "default_threads"]
+
+_THREADS = ("HEPNN_THREADS", "OMP_NUM_THREADS")
+
+_SLOTS = 2048
+"""Particles or pixels in a batch, padding included: few enough that what a layer gives is still in the processor's cache
+when the next layer takes it (100 features of 2048 particles are 0.8 MB)."""
+
+_LEAST_IMAGES = 8
+"""Images in a batch, however many pixels they have."""
+
+_FATAL = 4
+"""ONNX Runtime's level of messages to stderr; what is wrong comes as an exception."""
+
+_REFUSED = (
+    refusals.EPFail,
+    refusals.Fail,
+    refusals.InvalidArgument,
+    refusals.InvalidGraph,
+    refusals.InvalidProtobuf,
+    refusals.NotImplemented,
+    refusals.RuntimeException,
+)
+"""What ONNX Runtime raises."""
+
+_DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(bool)": np.dtype(np.bool_)}
+
+
+def default_threads() -> int:
+    """Returns the number of threads to score with.
+
+    Raises:
+        InputError: ``HEPNN_THREADS`` or ``OMP_NUM_THREADS`` is no whole number from 1 on.
+    """
+    for name in _THREADS:
+        if text := os.environ.get(name):
+            if not text.isdecimal() or int(text) < 1:
+                raise InputError(f"asked for {name}={text}; it takes a whole number from 1 on.")
+            return int(text)
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Session:
+    """A network, ready to score.
+
+    Args:
+        content: an ONNX model with one output, (jet, class).
+        threads: how many to use; `default_threads` if None.
+
+    Attributes:
+        inputs: by name, the shape of each input without the axis of the jets; None for the length of a sequence.
+        dtypes: by name, the type of each input.
+        output: name of the output.
+        metadata: texts by name.
+
+    Raises:
+        TaggerError: ONNX Runtime cannot use the model.
+        InputError: ``threads`` is less than 1.
+    """
+
+    def __init__(self, content: bytes, *, threads: int | None = None) -> None:
+        threads = default_threads() if threads is None else threads
+        if threads < 1:
+            raise InputError(f"asked for {threads} threads; it takes at least 1.")
+        self._threads = threads
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL
+        options.enable_mem_pattern = False  # a pattern holds for one shape, and here each batch has its own
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except _REFUSED as error:
+            raise TaggerError(
+                f"asked to score with an ONNX model of {len(content)} bytes; ONNX Runtime {onnxruntime.__version__} "
+                f"refuses it: {_first_line(error)}"
+            ) from error
+        arguments = self._session.get_inputs()
+        self.inputs: dict[str, tuple[int | None, ...]] = {
+            each.name: tuple(size if isinstance(size, int) else None for size in each.shape[1:]) for each in arguments
+        }
+        self.dtypes = {each.name: _DTYPES.get(each.type) for each in arguments}
+        (output,) = self._session.get_outputs()
+        self.output: str = output.name
+        self._n_classes = int(output.shape[-1])
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def check(self, inputs: Mapping[str, TensorSpec], *, checksum: str) -> None:
+        """Refuses a model that is not the one that belongs to a tagger.
+
+        Args:
+            inputs: what the tagger's network is given; a sequence has a mask besides.
+            checksum: of the tagger's weights.
+
+        Raises:
+            TaggerError: it takes other inputs, or was made from other weights.
+        """
+        there: dict[str, tuple[int | None, ...]] = {name: tuple(spec.shape) for name, spec in inputs.items()}
+        there |= {f"{name}_mask": (None,) for name, shape in there.items() if shape[0] is None}
+        for name, shape in self.inputs.items():
+            if there.get(name) != shape:
+                raise TaggerError(
+                    f"the tagger's ONNX model takes {self._takes()}; the tagger gives "
+                    f"{', '.join(f'{each} {size}' for each, size in there.items())}. It is the model of another tagger."
+                )
+        found = json.loads(self.metadata.get("checksum", "null"))
+        if found != checksum:
+            raise TaggerError(
+                f"the tagger's ONNX model was made from weights with the checksum {str(found)[:12]}…; those of the "
+                f"tagger have {checksum[:12]}…. It is the model of another tagger."
+            )
+
+    def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Returns the output for one batch, (jet, class).
+
+        Args:
+            inputs: arrays by name, padded; more than the network takes are left aside.
+
+        Raises:
+            TaggerError: an input is missing, or of a shape or type that the network does not take.
+        """
+        missing = self.inputs.keys() - inputs.keys()
+        if missing:
+            name = sorted(missing)[0]
+            raise TaggerError(
+                f"the network takes the input {name!r}; found {', '.join(inputs)}; closest: {closest(name, inputs)}. Give "
+                "it the tensors of the representation that it was trained with."
+            )
+        try:
+            (output,) = self._session.run(None, {name: inputs[name] for name in self.inputs})
+        except _REFUSED as error:
+            found = ", ".join(f"{name} {inputs[name].dtype} {inputs[name].shape}" for name in self.inputs)
+            raise TaggerError(f"the network takes {self._takes()}; found {found}: {_first_line(error)}") from error
+        return output
+
+    def scores(self, tensors: Tensors) -> npt.NDArray[np.float32]:
+        """Returns the output for every jet, (jet, class), in order.
+
+        Raises:
+            TaggerError: the tensors are not those that the network takes.
+        """
+        output = np.empty((len(tensors), self._n_classes), np.float32)
+
+        def score(rows: npt.NDArray[np.int64]) -> None:
+            output[rows] = self.run(tensors.pad(rows))
+
+        slots = max(_SLOTS // self._positions, _LEAST_IMAGES)
+        batches = list(batches_by_length(tensors.lengths, slots=slots))
+        n_threads = min(self._threads, len(batches))
+        if n_threads <= 1:
+            for rows in batches:
+                score(rows)
+            return output
+        with ThreadPoolExecutor(n_threads, "hepnn-scores") as pool:  # ONNX Runtime lets go of Python's lock
+            done = [pool.submit(score, rows) for rows in batches]
+            try:
+                for each in done:
+                    each.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # so that Ctrl-C waits for no further batch
+                raise
+        return output
+
+    @property
+    def _positions(self) -> int:
+        """Of a jet with one particle: pixels of an image, or 1."""
+        return max((math.prod(size or 1 for size in shape[:-1]) for shape in self.inputs.values()), default=1)
+
+    def _takes(self) -> str:
+        return ", ".join(
+            f"{name} {self.dtypes[name]} (jet, {', '.join('any' if size is None else str(size) for size in shape)})"
+            for name, shape in self.inputs.items()
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:300]

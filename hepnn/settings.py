@@ -1,0 +1,63 @@
+"""Settings of a training: which make sense, and which have to be the same for a training to go on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hepnn.errors import InputError
+
+__all__ = ["check_settings", "fingerprint"]
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuses settings of a `hepnn.Tagger` that make no sense.
+
+    Raises:
+        InputError: a number is out of its range.
+    """
+    for name, least in (("epochs", 1), ("batch_size", 1), ("n_buckets", 1), ("patience", 1), ("seed", 0)):
+        value = settings[name]
+        if not isinstance(value, int | np.integer) or value < least:
+            raise InputError(f"asked for {name}={value!r}; it takes a whole number from {least} on.")
+    for name in ("validation_fraction", "warmup"):
+        value = settings[name]
+        if not 0 <= value < 1:
+            raise InputError(f"asked for {name}={value!r}; it takes a share from 0 to below 1.")
+    if not settings["learning_rate"] > 0 or not settings["weight_decay"] >= 0:
+        raise InputError(
+            f"asked for learning_rate={settings['learning_rate']!r} and weight_decay={settings['weight_decay']!r}; the "
+            "first has to be positive, the second not negative."
+        )
+    by_class = settings["class_weight"]
+    if isinstance(by_class, Mapping) and not all(weight > 0 for weight in by_class.values()):
+        raise InputError(f"asked for class_weight={dict(by_class)}; every weight has to be positive.")
+
+
+def fingerprint(
+    settings: Mapping[str, Any],
+    *,
+    representation: Any,
+    classes: npt.NDArray[Any],
+    inputs: Any,
+    targets: npt.NDArray[np.int64],
+) -> dict[str, str]:
+    """Returns what has to be the same for a training to go on from its checkpoint, as texts by name.
+
+    Args:
+        settings: of the `hepnn.Tagger`.
+        representation: its description.
+        classes: their names.
+        inputs: what the network is told of its tensors.
+        targets: (jet,) class indices of the training jets.
+    """
+    parts = {name: repr(value) for name, value in settings.items() if name not in ("model", "schema")}
+    parts["representation"] = repr(representation)
+    parts["classes"] = repr(classes.tolist())
+    parts["scaling of the inputs"] = repr(inputs)
+    parts["jets"] = f"{len(targets)}, labels {hashlib.sha256(targets.tobytes()).hexdigest()[:12]}"
+    return parts
