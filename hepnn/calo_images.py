@@ -30,6 +30,7 @@ from hepnn.formulas import Columns
 from hepnn.images import NORMALIZATIONS
 from hepnn.pixels import (
     DATA_FORMATS,
+    IMAGE,
     Deposits,
     ImageRepresentation,
     Images,
@@ -40,6 +41,7 @@ from hepnn.pixels import (
     pixels_in_frame,
     sparse_images,
 )
+from hepnn.tensors import Contents
 
 __all__ = ["CALO_CENTERS", "LAYOUTS", "CaloImage", "pixelate_cells"]
 
@@ -128,6 +130,12 @@ class CaloImage(ImageRepresentation):
         channels = "one" if "one" in self.axes else "layer"
         before = self.axes[: self.axes.index(channels)]
         return len(before) + before.count("pixel")  # a pixel stands for two axes
+
+    def contents(self) -> dict[str, Contents]:
+        """Returns what the tensor holds, by its name."""
+        n_channels = self.shape[self.channel_axis]
+        names = ("energy",) if n_channels == 1 else tuple(f"energy of layer {layer}" for layer in range(n_channels))
+        return {IMAGE: Contents(names, ("1" if self.normalize else "GeV",) * n_channels)}
 
     @property
     def _lengths(self) -> dict[str, int]:

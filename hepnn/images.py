@@ -36,6 +36,7 @@ from hepnn.formulas import Columns
 from hepnn.jets import check_jets
 from hepnn.pixels import (
     DATA_FORMATS,
+    IMAGE,
     Deposits,
     ImageRepresentation,
     Images,
@@ -47,6 +48,7 @@ from hepnn.pixels import (
     sparse_images,
     sums_at,
 )
+from hepnn.tensors import Contents
 
 __all__ = ["CHANNELS", "KINDS", "NORMALIZATIONS", "Channel", "Images", "JetImage", "pixelate"]
 
@@ -168,6 +170,10 @@ class JetImage(ImageRepresentation):
     def channel_axis(self) -> int:
         """Which axis of an image its channels are."""
         return 0 if self.data_format == "channels_first" else 2
+
+    def contents(self) -> dict[str, Contents]:
+        """Returns what the tensor holds, by its name."""
+        return {IMAGE: Contents(self.channels, self.units)}
 
     @property
     def units(self) -> tuple[str, ...]:

@@ -202,9 +202,10 @@ def test_no_detections_give_0_and_no_objects_nan():
     assert np.isnan(mean_average_precision(match(found, empty, n_kinds=3)))
 
 
-def test_objects_found_exactly_are_found_at_every_threshold():
+def test_objects_found_exactly_up_to_rounding_are_found_at_every_threshold():
     _, objects = random_world(11)
-    found = Detections(*objects, np.random.default_rng(0).random(objects.kinds.shape))
+    scores = np.random.default_rng(0).random(objects.kinds.shape)
+    found = Detections(objects.boxes + 1e-12, objects.kinds, objects.present, scores)
     matches = match(found, objects, n_kinds=3, thresholds=np.array([0.5, 1.0]))
     np.testing.assert_array_equal(precision_at_recalls(matches), np.ones((3, 2, len(RECALLS))))
 

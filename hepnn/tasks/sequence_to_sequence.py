@@ -342,7 +342,7 @@ def _examples(judged: _Judged, *, n_right: int = 6, n_wrong: int = 4) -> Figure:
 
 def _sureness(judged: _Judged) -> Figure:
     """The probability of every token at every step: a long sequence as it comes, and the two it was least sure of."""
-    asked = judged.probabilities.any(axis=-1)
+    asked: Flags = judged.probabilities.max(axis=-1) > 0
     sureness = np.where(asked, judged.probabilities.max(axis=-1), 1).prod(axis=1)
     chosen = [int(np.argmax(asked.sum(axis=1) > 8)), *np.argsort(sureness)[:2]]
     with styled():

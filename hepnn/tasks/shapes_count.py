@@ -210,20 +210,21 @@ def _confusion(what: str, truth: Any, found: Any) -> Table:
 
 def _maps(images: Any, counts: Any, shown: Any, sums: Any, right: Any) -> Figure:
     """Three images as they come and three it got wrong; below each, where the network saw circles and rectangles."""
-    chosen = np.concatenate([np.arange(3), np.flatnonzero(~right)])[:6]
+    chosen = np.concatenate([np.arange(3), 3 + np.flatnonzero(~right[3:])[:3]])
     titles = [f"{n} circles\n{m} rectangles" for n, m in counts[chosen]]
-    titles += [f"{kind}s: {total:.2f}" for i, kind in enumerate(COUNTED) for total in sums[chosen, i]]
+    titles += [f"{kind}s: {s:.2f} → {s:.0f}" for i, kind in enumerate(COUNTED) for s in sums[chosen, i]]
     figure, panels = image_grid(images[np.tile(chosen, 3)], titles, columns=len(chosen))
-    for axes, place in zip(
-        panels[len(chosen) :], shown[chosen].transpose(3, 0, 1, 2).reshape(-1, *shown.shape[1:3]), strict=True
-    ):
-        axes.imshow(place, cmap="Reds", vmin=0, alpha=np.clip(place / place.max(), 0, 1), extent=(0, SIZE, SIZE, 0))
+    places = shown[chosen].transpose(3, 0, 1, 2).reshape(-1, *shown.shape[1:3])
+    strongest = np.quantile(places, 0.995)
+    for axes, place in zip(panels[len(chosen) :], places, strict=True):
+        strength = np.clip(place / strongest, 0, 1)
+        axes.imshow(strength, cmap="Reds", vmin=0, vmax=1, alpha=strength, extent=(0, SIZE, SIZE, 0))
     return figure
 
 
 def _sums(counts: Any, sums: Any) -> Figure:
     """The sums over the map, a colour each true count: a peak at every whole number."""
-    edges = np.linspace(-0.5, MOST + 1.0, 131).tolist()
+    edges = np.linspace(-0.25, MOST + 1.0, 126).tolist()
     with styled():
         figure = Figure(figsize=(6.4, 6.0), layout="constrained")
         panels = figure.subplots(len(COUNTED), 1, sharex=True)

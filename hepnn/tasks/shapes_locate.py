@@ -67,7 +67,7 @@ def mean_places() -> keras.Model:
     to_place = keras.layers.Dense(2, use_bias=False, trainable=False, name="mean_place")
     points = keras.layers.Flatten()(to_place(probability))
     values = keras.layers.Dense(64, activation="relu")(points)
-    model = keras.Model(image, keras.layers.Dense(4, name="corners")(values), name="mean places")
+    model = keras.Model(image, keras.layers.Dense(4, name="corners")(values), name="mean_places")
     y, x = (np.indices((side, side)).reshape(2, -1) + 0.5) / side * 2 - 1  # from −1 to 1 over the image
     to_place.set_weights([np.stack([x, y], axis=1)])
     return model
@@ -146,8 +146,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     rngs = streams(seed)
     validation, (images, truth) = draw(500, rngs.validation), draw(2_000 if quick else 20_000, rngs.test)
     fits, boxes, overlaps = {}, {}, {}
-    for model, learning_rate in ((mean_places(), 5e-3), (flattened(), 2e-3)):
-        name = model.name
+    for name, model, learning_rate in (("mean places", mean_places(), 5e-3), ("flattened", flattened(), 2e-3)):
         fits[name] = fit(
             model,
             fresh(draw, rngs.train, batch_size=32, steps=100 if quick else 500),
@@ -156,6 +155,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             learning_rate=learning_rate,
             loss=corner_loss,
             report=report,
+            name=name,
         )
         boxes[name] = model.predict(images, batch_size=512, verbose=0)
         overlaps[name] = box_iou(truth, boxes[name])

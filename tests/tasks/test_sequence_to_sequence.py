@@ -37,10 +37,10 @@ def plain(rule, digits):
 def written_alone(networks, digits, *, most):
     """What the decoder writes for one sequence without padding, token by token."""
     tokens = np.array([digits], np.int32)
-    states = networks.encoder({"tokens": tokens, "mask": np.ones_like(tokens, bool)})
+    states = networks.encoder.predict_on_batch({"tokens": tokens, "mask": np.ones_like(tokens, bool)})
     last, written = START, []
     while last != STOP and len(written) < most:
-        output = networks.decoder({"written": np.array([[last]], np.int32), **states})
+        output = networks.decoder.predict_on_batch({"written": np.array([[last]], np.int32), **states})
         states = {name: output[name] for name in ("hidden", "cell")}
         last = int(np.argmax(output["probabilities"]))
         written.append(last)
@@ -145,8 +145,9 @@ def test_what_comes_after_stop_has_no_weight_in_the_loss(result):
     probabilities = result.model.predict(inputs, batch_size=1024, verbose=0)
     nats = -np.log(np.take_along_axis(probabilities, targets[..., None], axis=-1)[..., 0])
     found = result.fits["backwards"].history["val_loss"][-1]
-    assert found == pytest.approx(np.mean(nats[weights > 0]), rel=1e-3)
-    assert found != pytest.approx(np.mean(nats), rel=1e-3)
+    # Keras takes the mean of each batch's mean, and batches have somewhat more or fewer tokens
+    assert found == pytest.approx(np.mean(nats[weights > 0]), rel=0.02)
+    assert found != pytest.approx(np.mean(nats), rel=0.1)
 
 
 def test_the_table_has_both_rules_and_fewer_digits_to_write_than_to_read(result):
@@ -166,10 +167,10 @@ def test_models_can_be_taken_away(networks, result, tmp_path):
     for name, model in networks._asdict().items():
         model.save(tmp_path / f"{name}.keras")
         again.append(keras.models.load_model(tmp_path / f"{name}.keras"))
-    for each in (Networks(*again), networks):
-        each.trained.predict(inputs, verbose=0)
-    written, expected = (
-        decode(each, inputs["tokens"], mask=inputs["mask"], most=13)[0] for each in (Networks(*again), networks)
+    expected, found = (each.trained.predict(inputs, verbose=0) for each in (networks, Networks(*again)))
+    np.testing.assert_array_equal(found, expected)
+    expected, found = (
+        decode(each, inputs["tokens"], mask=inputs["mask"], most=13)[0] for each in (networks, Networks(*again))
     )
-    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(found, expected)
     assert set(result.figures) == {"what it wrote", "how sure it was", "how long an input can be", "learning"}

@@ -100,7 +100,7 @@ def test_pooling_does_not_forget_turns_sizes_and_brightness():
     larger = np.zeros_like(image)
     larger[:, 8:18, 8:18] = image[:, 16:21, 16:21].repeat(2, axis=1).repeat(2, axis=2)
     for changed in (np.rot90(image, axes=(1, 2)), larger, image / 2):
-        assert largest_change(model, [image, changed]) > 1e-3
+        assert largest_change(model, [image, changed]) > 1e-4  # moves change less than 1e-6, as above
 
 
 def test_training_shows_objects_in_one_quarter_and_a_test_in_the_others_only():
@@ -177,15 +177,19 @@ def test_augmentation_moves_to_all_places_where_objects_fit(undimmed, monkeypatc
     assert abs(np.corrcoef(x, y)[0, 1]) < 0.1
 
 
-def test_augmentation_dims_objects_but_not_the_noise():
+def test_augmentation_dims_objects_to_every_brightness():
     images, _ = draw(500, np.random.default_rng(7))
     changed = augmented(images, np.random.default_rng(8))
     brightest = np.sort(changed.reshape(500, -1), axis=1)[:, -20:].mean(axis=1)
     assert brightest.min() < 0.4
     assert brightest.max() > 0.8
-    edge = changed[:, :2]  # dark nearly always: the median is that of the background
-    spread = np.median(np.abs(edge)) / 0.6745  # of a Gaussian
-    assert 0.85 * NOISE < spread < 1.05 * NOISE
+
+
+def test_augmentation_adds_the_noise_that_dimming_takes_away():
+    added = augmented(np.zeros((2000, SIZE, SIZE, 1), np.float32), np.random.default_rng(11))
+    # the variance of the noise falls by the square of a factor that is uniform between 0.2 and 1
+    kept = (1 - 0.2**3) / (3 * 0.8)
+    assert added.var() == pytest.approx(NOISE**2 * (1 - kept), rel=0.03)
 
 
 def test_augmentation_leaves_the_images_it_was_given():

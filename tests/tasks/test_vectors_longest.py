@@ -58,7 +58,8 @@ def test_the_network_is_one_lstm_layer_and_a_dense_one_for_each_answer():
     model = recurrent()
     layers = [type(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     assert layers == [keras.layers.LSTM, keras.layers.Dense, keras.layers.Dense]
-    assert [tuple(tensor.shape) for tensor in model.inputs] == [(None, None, 2), (None, None)]
+    inputs = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
+    assert inputs == {"vectors": (None, None, 2), "mask": (None, None)}
     probability = answers_of(model, draw_vectors(5, rng=np.random.default_rng(0)))["position"]
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
 

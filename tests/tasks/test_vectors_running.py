@@ -45,20 +45,22 @@ def test_what_is_measured_is_what_plain_python_finds(result, judged):
     steps, truth, said = judged
     (metric,) = result.metrics
     assert metric.value == pytest.approx(np.sqrt(np.mean((said - truth) ** 2)) / np.std(truth), rel=1e-4)
-    rows = dict(result.tables[0].rows)
+    rows = {name: rest for name, *rest in result.tables[0].rows}
     for step in (1, 2, 5, 10, 20):
-        there = steps == step
-        expected = np.sqrt(np.mean((said - truth)[there] ** 2)) / np.std(truth)
-        assert rows[f"at step {step}"].value == pytest.approx(expected, rel=1e-4)
+        differences = (said - truth)[steps == step] / np.std(truth)
+        off, too_high = rows[f"at step {step}"]
+        assert off.value == pytest.approx(np.sqrt(np.mean(differences**2)), rel=1e-4)
+        assert too_high == pytest.approx(np.mean(differences), abs=1e-4)
 
 
 def test_knowing_only_the_step_is_not_enough(result, judged):
     steps, truth, _ = judged
     means = {step: np.mean(truth[steps == step]) for step in np.unique(steps)}
     guessed = np.sqrt(np.mean([(value - means[step]) ** 2 for step, value in zip(steps, truth, strict=True)]))
-    row = dict(result.tables[0].rows)["at all steps, by someone who knows only the step"]
-    assert row == pytest.approx(guessed / np.std(truth), rel=1e-4)
-    assert row > result.metrics[0].value * 1.5
+    name, off, _ = result.tables[0].rows[1]
+    assert name == "at all steps, by someone who knows only the step"
+    assert off == pytest.approx(guessed / np.std(truth), rel=1e-4)
+    assert off > result.metrics[0].value * 1.5
 
 
 def test_the_largest_so_far_of_one_sequence():
@@ -72,8 +74,9 @@ def test_padded_steps_have_no_weight_in_the_loss(result):
     np.testing.assert_array_equal(weights, inputs["mask"])
     squares = (result.model.predict(inputs, batch_size=1024, verbose=0) - targets)[..., 0] ** 2
     found = result.fits["lstm"].history["val_loss"][-1]
-    assert found == pytest.approx(np.mean(squares[inputs["mask"]]), rel=1e-3)
-    assert found != pytest.approx(np.mean(squares), rel=1e-3)
+    # Keras takes the mean of each batch's mean, and batches have somewhat more or fewer real steps
+    assert found == pytest.approx(np.mean(squares[inputs["mask"]]), rel=0.02)
+    assert found != pytest.approx(np.mean(squares), rel=0.05)
 
 
 def test_an_answer_knows_nothing_of_what_follows(result):
@@ -91,7 +94,7 @@ def test_the_number_of_steps_is_not_built_in(result):
     np.testing.assert_allclose(
         said_by(result.model, longest)[:, :20], said_by(result.model, first), rtol=1e-4, atol=1e-5
     )
-    names = [name for name, _ in result.tables[0].rows]
+    names = [row[0] for row in result.tables[0].rows]
     assert "at step 80, longer than any in training" in names
 
 
