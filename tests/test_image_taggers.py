@@ -27,6 +27,7 @@ def showers(tmp_path_factory):
     return generate_showers(folder / "showers.root", 120, seed=1, classes=["electron", "pion"])
 
 
+@pytest.mark.filterwarnings("ignore:this tagger is scored by Keras")  # ConvLSTM has no translation to ONNX
 @pytest.mark.parametrize("case", CASES)
 def test_a_network_for_showers_goes_from_a_root_file_to_a_file_of_scores(showers, case, tmp_path):
     jets = read_jets(showers)
