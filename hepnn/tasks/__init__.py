@@ -115,7 +115,7 @@ TASKS: dict[str, Task] = {
         Task(
             "jets-prongs",
             "Ten classes of toy jets by the number and the kind of their prongs.",
-            (Goal("accuracy", 0.70, quick=0.3),),
+            (Goal("accuracy", 0.70, quick=0.2),),
         ),
     )
 }

@@ -31,7 +31,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     seeds = [int(rng.integers(2**31)) for rng in streams(seed)]
     train = toy_jets(3_000 if quick else 40_000, seed=seeds[0])
     test = toy_jets(2_000 if quick else 10_000, seed=seeds[2])
-    epochs = 3 if quick else 6
+    epochs = 4 if quick else 6
     tagger = Tagger("gru", epochs=epochs, n_buckets=4 if quick else 20, seed=seed)
     tagger.fit(train, callbacks=[epoch_reports("masked GRU", epochs=epochs, report=report)])
 

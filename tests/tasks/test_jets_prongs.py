@@ -27,4 +27,4 @@ def test_every_class_has_its_row(result):
 
 def test_pictures_show_confusion_and_learning(result):
     assert set(result.figures) == {"confusion", "learning"}
-    assert len(result.fits["masked GRU"].history["val_auc"]) == 3
+    assert len(result.fits["masked GRU"].history["val_auc"]) == 4
