@@ -33,7 +33,7 @@ import numpy.typing as npt
 from hepnn.alignment import CENTERS, FLIPS, ROTATIONS, SUBJET_RADIUS, Plane, plane_of, wrapped
 from hepnn.errors import FeatureError, InputError
 from hepnn.formulas import Columns
-from hepnn.jets import check_jets
+from hepnn.jets import check_jets, members_of
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
@@ -187,10 +187,14 @@ class JetImage(ImageRepresentation):
             InputError: the jets do not keep the contract, or have a momentum that is missing or not finite.
             FeatureError: the particles have no charge or kind, and a channel needs it.
         """
-        return sparse_images(self._deposits(check_jets(jets)), self.shape)
+        return sparse_images(self._deposits(jets), self.shape)
 
     def _deposits(self, jets: ak.Array) -> Iterator[Deposits]:
         """Yields what each block of jets deposits."""
+        if members_of(check_jets(jets)) != "particles":
+            raise InputError(
+                "asked for images of particles; found showers of cells. Use hepnn.calo_images.CaloImage()."
+            )
         counts = ak.to_numpy(ak.num(jets.particles))
         axis = Columns(jets, what="jet")
         particles = Columns(ak.flatten(jets.particles), what="particle")
@@ -261,7 +265,7 @@ def pixelate(jets: ak.Array, image: JetImage | None = None) -> npt.NDArray[np.fl
         FeatureError: the particles have no charge or kind, and a channel needs it.
     """
     image = JetImage() if image is None else image
-    return dense_images(image._deposits(check_jets(jets)), image.shape, n_images=len(jets))
+    return dense_images(image._deposits(jets), image.shape, n_images=len(jets))
 
 
 def _quantities(particles: Columns, names: set[str]) -> dict[str, Floats]:

@@ -297,6 +297,12 @@ def test_particles_without_a_finite_momentum_are_refused(jets):
         pixelate(ak.with_field(jets, ak.where(np.arange(600) == 5, np.inf, jets.phi), "phi"))
 
 
+def test_showers_are_sent_to_their_own_images(jets):
+    showers = ak.with_field(jets[["pt", "eta", "phi", "energy"]], jets.particles, "cells")
+    with pytest.raises(InputError, match=r"found showers of cells. Use hepnn.calo_images.CaloImage\(\)"):
+        pixelate(showers)
+
+
 def test_what_is_missing_is_named(jets):
     with pytest.raises(InputError, match="asked for the jets' particles"):
         pixelate(jets[["pt", "eta", "phi", "energy"]])
