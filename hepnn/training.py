@@ -156,7 +156,9 @@ def predict(model: keras.Model, tensors: Tensors) -> npt.NDArray[np.float32]:
     Jets are taken by length, so that each batch is padded to about its own length.
     """
     output = np.empty((len(tensors), model.output_shape[-1]), np.float32)
-    rows = list(batches_by_length(tensors.lengths, slots=_SCORING_SLOTS))
+    sizes = (math.prod(n for n in shape[:-1] if n is not None) for shape in tensors.shapes.values())
+    slots = max(_SCORING_SLOTS // max(sizes), 1)  # an image counts as many as it has pixels
+    rows = list(batches_by_length(tensors.lengths, slots=slots))
     if rows:
         batches = _dataset(lambda: ((tensors.pad(part),) for part in rows), len(rows), tensors.shapes)
         output[np.concatenate(rows)] = model.predict(batches, verbose=0)
