@@ -3,15 +3,15 @@
 **The lesson.** Four numbers out instead of a class: x and y of the upper left and of the lower right corner, as shares of
 the image's side. The usual network flattens what its convolutions found and lets dense layers turn it into numbers: to
 know where something is, they have to learn the place of every unit by heart. A spatial softmax knows the places already
-(Levine, Finn, Darrell, Abbeel 2016, arXiv:1504.00702, section 4.2): each of its 32 maps f is turned into probabilities of
+(Levine, Finn, Darrell, Abbeel 2016, arXiv:1504.00702): each of its 32 maps f is turned into probabilities of
 the places, p(i) = exp f(i) / Σ exp f(j), and gives the mean place, Σ p(i) (x(i), y(i)). A mean over places is finer than
 the places are, which is how 8 × 8 of them find edges to a tenth of a pixel. From 32 such points two dense layers read the
 corners.
 
-The usual network stands beside it, on the same convolutions. Each is trained as suits it: normalising over the batch
-(arXiv:1502.03167) helps the mean places and harms the flattened network, which needs values as they are, not as they are
-in comparison. Both come to within a fraction of a pixel, the mean places closer and with fewer parameters. What overlap
-they lack is lacking for small objects: a tenth of a pixel is more of a small box than of a large one.
+The usual network stands beside it, on the same convolutions but without normalising over the batch (Ioffe, Szegedy 2015,
+arXiv:1502.03167), with which it came out worse. How the two compare is to be read with care: the learning rate of the mean
+places was chosen among several, that of the flattened network was not. Both find edges to a fraction of a pixel. What
+overlap they lack is lacking for small objects: a tenth of a pixel is more of a small box than of a large one.
 
 **The loss.** What counts is the overlap, measured by the intersection over union of true and predicted box (IoU). Its own
 gradient is 0 where the boxes do not touch, so the generalised IoU goes into the loss (Rezatofighi et al. 2019,
@@ -20,8 +20,8 @@ arXiv:1902.09630): with C the smallest box around both,
     GIoU = IoU − (area of C outside of both) / (area of C),
 
 and 1 − GIoU draws boxes together from afar. A box turned inside out has no area to speak of and no way back, so the mean
-distance of the corners is added, which shows the way from anywhere. The same sum trains DETR (Carion et al. 2020,
-arXiv:2005.12872, section 3.1).
+distance of the corners is added, which shows the way from anywhere. The same two terms, weighted otherwise, train DETR
+(Carion et al. 2020, arXiv:2005.12872).
 
 **The data.** One circle or rectangle on 32 × 32 pixels; radius 5 to 11 pixels, anywhere, at any angle, brightness 0.4 to 1,
 noise 0.1. Every batch is drawn anew.

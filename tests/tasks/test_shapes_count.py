@@ -94,9 +94,9 @@ def test_the_read_out_is_a_gaussian_around_the_sum(scenes):
     images, _ = scenes
     model = summing()
     _, sums = sums_over_places(model)(images, training=False)
-    expected = stats.norm.pdf(np.arange(6), sums, 0.3)
+    expected = stats.norm.pdf(np.arange(6), sums.numpy(), 0.3)
     expected /= expected.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(model(images, training=False), expected, atol=1e-4)
+    np.testing.assert_allclose(model(images, training=False).numpy(), expected, atol=1e-4)
 
 
 def test_the_most_probable_count_is_the_rounded_sum(result, inside, scenes):
@@ -143,7 +143,7 @@ def test_networks_are_saved_and_loaded_by_plain_keras(network, scenes, tmp_path)
     model = network()
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    probability = np.asarray(loaded(scenes[0][:5], training=False))
-    np.testing.assert_array_equal(probability, model(scenes[0][:5], training=False))
+    probability = loaded(scenes[0][:5], training=False).numpy()
+    np.testing.assert_array_equal(probability, model(scenes[0][:5], training=False).numpy())
     assert probability.shape == (5, 2, 6)
     np.testing.assert_allclose(probability.sum(axis=-1), 1, rtol=1e-5)
