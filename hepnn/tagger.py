@@ -268,6 +268,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     @onnx_.setter
     def onnx_(self, content: bytes | None) -> None:
         self._onnx = content
+        self._session: Any = None  # opened when something is scored
 
     @property
     def needs_keras_(self) -> bool:
@@ -302,8 +303,9 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         if getattr(self, "_session", None) is None:
             from hepnn.runtime import Session
 
-            self._session = Session(content)
-            self._session.check(self.inputs_, checksum=storage.checksum(self.weights_))
+            session = Session(content)
+            session.check(self.inputs_, checksum=storage.checksum(self.weights_))
+            self._session = session
         return self._session.scores(tensors)
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:

@@ -152,7 +152,10 @@ def layer_normalization(graph: Graph, layer: Any, values: Value) -> Value:
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     if [axis % values.rank for axis in axes] != [values.rank - 1]:
         graph.refuse(f"normalises over the axes {axes}; known is the last one")
-    gamma = np.asarray(layer.gamma) if layer.scale else np.ones(layer.beta.shape if layer.center else 1, np.float32)
+    if layer.scale:
+        gamma: Any = np.asarray(layer.gamma)
+    else:  # ONNX takes ones, as many as there are features
+        gamma = graph.add("Expand", np.ones(1, np.float32), graph.add("Shape", values, rank=1, start=-1), rank=1)
     bias = (np.asarray(layer.beta),) if layer.center else ()
     return graph.add("LayerNormalization", values, gamma, *bias, axis=-1, epsilon=float(layer.epsilon))
 
