@@ -149,7 +149,7 @@ def detection_loss(true: Tensor, predicted: Tensor) -> Tensor:
         predicted: of the same shape, from a `detector`.
     """
     there = true[..., 0]
-    overlap, generalised = _generalised_iou(true[..., 1:5], predicted[..., 1:5])
+    overlap, generalised = generalised_iou(_corners(true[..., 1:5]), _corners(predicted[..., 1:5]))
     quality = keras.ops.stop_gradient(overlap) * there
     objectness = keras.ops.binary_crossentropy(quality[..., None], predicted[..., :1])[..., 0]
     kind = keras.ops.categorical_crossentropy(true[..., 5:], predicted[..., 5:])
@@ -201,19 +201,29 @@ def detector(grid: Grid, *, filters: Sequence[int] = (16, 32, 64), depth: int = 
     return keras.Model(image, answers, name="detector")
 
 
-def _generalised_iou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """IoU and generalised IoU of boxes as in a grid of answers, (…, 4): centre and logarithm of the size."""
-    (low, high), (other_low, other_high) = map(_corners, (boxes, others))
-    shared = _area(keras.ops.minimum(high, other_high) - keras.ops.maximum(low, other_low))
-    union = _area(high - low) + _area(other_high - other_low) - shared
-    hull = _area(keras.ops.maximum(high, other_high) - keras.ops.minimum(low, other_low))
-    overlap = shared / union
-    return overlap, overlap - (hull - union) / hull
+def generalised_iou(boxes: Tensor, others: Tensor, *, tiny: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Returns IoU and generalised IoU of each box with the one in the same place, (…) both.
+
+    Rezatofighi et al. 2019 (arXiv:1902.09630), algorithm 1. A box turned inside out has no area.
+
+    Args:
+        boxes: (…, 4), x and y of the upper left and of the lower right corner.
+        others: (…, 4).
+        tiny: added to areas that are divided by, where they can be 0.
+    """
+    least, most = keras.ops.minimum(boxes, others), keras.ops.maximum(boxes, others)
+    shared = _area(least[..., 2:] - most[..., :2])
+    first, second = (_area(box[..., 2:] - box[..., :2]) for box in (boxes, others))
+    union = first + second - shared
+    hull = _area(most[..., 2:] - least[..., :2])
+    overlap = shared / (union + tiny)
+    return overlap, overlap - (hull - union) / (hull + tiny)
 
 
-def _corners(box: Tensor) -> tuple[Tensor, Tensor]:
-    half = keras.ops.exp(box[..., 2:]) / 2
-    return box[..., :2] - half, box[..., :2] + half
+def _corners(boxes: Tensor) -> Tensor:
+    """Boxes as in a grid of answers, (…, 4), centre and logarithm of the size, by their corners."""
+    half = keras.ops.exp(boxes[..., 2:]) / 2
+    return keras.ops.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], axis=-1)
 
 
 def _area(sides: Tensor) -> Tensor:

@@ -37,7 +37,6 @@ __all__ = [
     "collections_of",
     "labels_of",
     "members_of",
-    "weights_of",
 ]
 
 vector.register_awkward()
@@ -138,26 +137,3 @@ def labels_of(jets: ak.Array, y: Any = None) -> npt.NDArray[Any]:
     if labels.shape != (len(jets),):
         raise InputError(f"asked for one class for each of {len(jets)} jets; found the shape {labels.shape}.")
     return labels
-
-
-def weights_of(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | None:
-    """Returns the weights to train with, (jet,), or None.
-
-    Raises:
-        InputError: not one for each jet, or one that is not finite, or negative; or all are 0.
-    """
-    if sample_weight is None:
-        return None
-    if isinstance(sample_weight, ak.Array):
-        sample_weight = ak.to_numpy(ak.fill_none(sample_weight, np.nan))
-    weights = np.asarray(sample_weight, np.float64)
-    if weights.shape != (n_jets,):
-        raise InputError(f"asked for one weight for each of {n_jets} jets; found the shape {weights.shape}.")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        bad = int((~(np.isfinite(weights) & (weights >= 0))).argmax())
-        raise InputError(
-            f"asked for weights that are finite, not negative, not all 0; jet {bad} has {weights[bad]}. With negative "
-            "weights the loss has no lower bound: train with their absolute value or without those jets, and use the "
-            "weights as they are when evaluating."
-        )
-    return weights

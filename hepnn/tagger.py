@@ -27,15 +27,15 @@ from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names, cloud_for
-from hepnn.errors import HepnnWarning, InputError, TaggerError
+from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
-from hepnn.jets import as_jets, check_jets, labels_of, weights_of
+from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.models import build_model
 from hepnn.prefetch import prefetched
 from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
-from hepnn.targets import check_validation, class_indices, training_weights
+from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
 from hepnn.tensors import Representation, Tensors
 
 __all__ = ["Tagger"]
@@ -44,9 +44,6 @@ _CHUNK = 20_000
 """Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
 
 _BY_KERAS = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
-
-_LEAST_JETS_A_CLASS = 2
-"""One to train on, one to validate with."""
 
 
 class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -159,14 +156,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         jets = check_jets(as_jets(jets))
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
-        self.classes_, targets = np.unique(labels, return_inverse=True)
-        counts = np.bincount(targets)
-        if len(self.classes_) < 2 or counts.min() < _LEAST_JETS_A_CLASS:
-            found = ", ".join(f"{name}: {count}" for name, count in zip(self.classes_, counts, strict=True))
-            raise InputError(
-                f"asked to tell classes apart; found {found or 'no jets'}. Training takes at least two classes with "
-                f"at least {_LEAST_JETS_A_CLASS} jets each."
-            )
+        self.classes_, targets = classes_of(labels)
         self.representation_ = self.representation or cloud_for(
             jets,
             features=self.features,

@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_class_weight
 
 from hepnn.errors import InputError
 
-__all__ = ["check_validation", "class_indices", "training_weights"]
+__all__ = ["check_validation", "class_indices", "classes_of", "training_weights", "weights_of"]
 
 Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64] | None
+
+_LEAST_JETS_A_CLASS = 2
+"""One to train on, one to validate with."""
+
+
+def classes_of(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Integers]:
+    """Returns the classes, (class,), in order of their names, and the index of each label among them, (jet,).
+
+    Raises:
+        InputError: fewer than two classes, or one with too few jets to train on and to validate with.
+    """
+    classes, targets = np.unique(labels, return_inverse=True)
+    counts = np.bincount(targets)
+    if len(classes) < 2 or counts.min() < _LEAST_JETS_A_CLASS:
+        found = ", ".join(f"{name}: {count}" for name, count in zip(classes, counts, strict=True))
+        raise InputError(
+            f"asked to tell classes apart; found {found or 'no jets'}. Training takes at least two classes with "
+            f"at least {_LEAST_JETS_A_CLASS} jets each."
+        )
+    return classes, targets
 
 
 def class_indices(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Integers:
@@ -71,3 +92,26 @@ def check_validation(targets: Integers, weights: Weights, *, classes: npt.NDArra
             f"asked to choose the best epoch with {len(targets)} validation jets; the class "
             f"{classes[int(np.argmin(found))]!r} has none, or no weight, among them. Give jets of every class."
         )
+
+
+def weights_of(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | None:
+    """Returns the weights to train with, (jet,), or None.
+
+    Raises:
+        InputError: not one for each jet, or one that is not finite, or negative; or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, ak.Array):
+        sample_weight = ak.to_numpy(ak.fill_none(sample_weight, np.nan))
+    weights = np.asarray(sample_weight, np.float64)
+    if weights.shape != (n_jets,):
+        raise InputError(f"asked for one weight for each of {n_jets} jets; found the shape {weights.shape}.")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        bad = int((~(np.isfinite(weights) & (weights >= 0))).argmax())
+        raise InputError(
+            f"asked for weights that are finite, not negative, not all 0; jet {bad} has {weights[bad]}. With negative "
+            "weights the loss has no lower bound: train with their absolute value or without those jets, and use the "
+            "weights as they are when evaluating."
+        )
+    return weights

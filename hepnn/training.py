@@ -28,7 +28,16 @@ from hepnn.errors import TaggerError
 from hepnn.history import Trained
 from hepnn.tensors import Augment, Tensors, batches_by_length
 
-__all__ = ["BucketedBatches", "bucket_lengths", "fit_model", "log_callbacks", "predict", "seeded"]
+__all__ = [
+    "CLIP_NORM",
+    "BucketedBatches",
+    "bucket_lengths",
+    "fit_model",
+    "log_callbacks",
+    "predict",
+    "rising_then_falling",
+    "seeded",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
@@ -36,7 +45,7 @@ Integers = npt.NDArray[np.int64]
 _LENGTH_STEP = 4
 """Bucket lengths are multiples of this: fewer distinct shapes, each compiled once."""
 
-_CLIP_NORM = 1.0
+CLIP_NORM = 1.0
 """Greatest norm of a step's gradient: Pascanu, Mikolov, Bengio 2013 (arXiv:1211.5063), for recurrent networks."""
 
 _SCORING_SLOTS = 65_536
@@ -177,6 +186,20 @@ def seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
+def rising_then_falling(peak: float, *, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a learning rate that rises linearly to ``peak``, then falls to zero along a cosine (arXiv:1608.03983).
+
+    Args:
+        peak: the greatest rate.
+        steps: of the whole training.
+        warmup: share of them until the peak.
+    """
+    rising = max(round(warmup * steps), 1)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps=max(steps - rising, 1), warmup_target=peak, warmup_steps=rising
+    )
+
+
 def fit_model(
     model: keras.Model,
     batches: BucketedBatches,
@@ -213,12 +236,8 @@ def fit_model(
     Raises:
         TaggerError: the loss became NaN, or the checkpoint is of another training.
     """
-    steps = epochs * len(batches)
-    rising = max(round(warmup * steps), 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps=max(steps - rising, 1), warmup_target=learning_rate, warmup_steps=rising
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=_CLIP_NORM)
+    schedule = rising_then_falling(learning_rate, steps=epochs * len(batches), warmup=warmup)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     model.compile(
         optimizer=optimizer,

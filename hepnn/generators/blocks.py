@@ -10,16 +10,30 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import awkward as ak
 import numpy as np
 
-from hepnn.errors import HepnnError, InputError
+from hepnn.errors import HepnnError, InputError, closest
 
-__all__ = ["Block", "Progress", "blocks_of", "in_order", "prepared"]
+__all__ = [
+    "Block",
+    "Columns",
+    "Progress",
+    "blocks_of",
+    "blocks_of_columns",
+    "chosen_classes",
+    "concatenated",
+    "in_order",
+    "prepared",
+]
+
+Columns = dict[str, Any]
+"""Branch name to array, one row an entry."""
 
 WAITING_BLOCKS = 2
 """Blocks a process may be ahead of the one that is written: bounds the memory."""
@@ -56,6 +70,61 @@ def blocks_of(n_jets: int, *, size: int, seed: int) -> list[Block]:
             raise InputError(f"asked to generate with {name}={value!r}; give a whole number from 0 on.")
     starts = range(0, int(n_jets), size)
     return [Block(index, min(size, int(n_jets) - start), int(seed)) for index, start in enumerate(starts)]
+
+
+def blocks_of_columns(n_entries: int, *, size: int, seed: int, make: Callable[[Block], Columns]) -> Iterator[Columns]:
+    """Yields the branches block by block; of no entries one block without any, which settles the types.
+
+    Args:
+        n_entries: of the sample.
+        size: entries in a block.
+        seed: of the sample.
+        make: makes the branches of one block.
+
+    Raises:
+        InputError: as in `blocks_of`.
+    """
+    blocks = blocks_of(n_entries, size=size, seed=seed)
+    if not blocks:
+        yield {name: array[:0] for name, array in make(Block(0, 1, seed)).items()}
+    for block in blocks:
+        yield make(block)
+
+
+def concatenated(blocks: Iterable[Columns]) -> Columns:
+    """Returns the branches of all blocks, one after another; at least one block."""
+    first, *others = blocks
+    if not others:
+        return first
+    return {
+        name: (ak if isinstance(array, ak.Array) else np).concatenate([array, *(block[name] for block in others)])
+        for name, array in first.items()
+    }
+
+
+def chosen_classes(classes: Sequence[str] | None, known: Sequence[str], *, what: str) -> list[str]:
+    """Returns the names of the classes asked for, without ``label_``.
+
+    Args:
+        classes: names, with or without ``label_``; None for all that are known.
+        known: all there are.
+        what: they are classes of, for messages.
+
+    Raises:
+        InputError: a text instead of a list, an unknown class, none, or one twice.
+    """
+    if isinstance(classes, str):
+        raise InputError(f"asked for the classes {classes!r}, a text; give a list: [{classes!r}].")
+    names = [name.removeprefix("label_") for name in (known if classes is None else classes)]
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"asked for {what} of the class {name!r}; there is no such class, closest: {closest(name, known)}. "
+                f"Choose of {', '.join(known)}."
+            )
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"asked for {what} of the classes {names}; name at least one, and each only once.")
+    return names
 
 
 def in_order(

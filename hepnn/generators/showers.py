@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, closest
-from hepnn.generators.blocks import Block, Progress, blocks_of, prepared
+from hepnn.errors import InputError
+from hepnn.generators.blocks import Block, Progress, blocks_of_columns, chosen_classes, concatenated, prepared
 from hepnn.generators.calorimeter import BARREL, Calorimeter
 from hepnn.generators.cascades import ELECTRON, PHOTON, PION, PIZERO, axes_of, cascades_of, draw_particles
 from hepnn.generators.readout import Cells, expected_signals, read_out, windows_about
@@ -136,30 +136,14 @@ def shower_columns(
     >>> int(columns["label_pizero"].sum()), columns["cell_energy"].ndim
     (100, 2)
     """
-    blocks = list(_blocks(n_showers, seed, _checked(classes, energy, max_angle, calorimeter)))
-    if len(blocks) == 1:
-        return blocks[0]
-    return {
-        name: (ak if isinstance(first, ak.Array) else np).concatenate([block[name] for block in blocks])
-        for name, first in blocks[0].items()
-    }
+    return concatenated(_blocks(n_showers, seed, _checked(classes, energy, max_angle, calorimeter)))
 
 
 def _checked(
     classes: Sequence[str] | None, energy: tuple[float, float], max_angle: float, calorimeter: Calorimeter
 ) -> Setting:
     """Returns the settings, if they make sense."""
-    if isinstance(classes, str):
-        raise InputError(f"asked for the classes {classes!r}, a text; give a list: [{classes!r}].")
-    names = [name.removeprefix("label_") for name in (SHOWER_CLASSES if classes is None else classes)]
-    for name in names:
-        if name not in KINDS:
-            raise InputError(
-                f"asked for showers of the class {name!r}; there is no such class, closest: "
-                f"{closest(name, SHOWER_CLASSES)}. Choose of {', '.join(SHOWER_CLASSES)}."
-            )
-    if not names or len(set(names)) != len(names):
-        raise InputError(f"asked for showers of the classes {names}; name at least one, and each only once.")
+    names = chosen_classes(classes, SHOWER_CLASSES, what="showers")
     low, high = energy
     if not ENERGY_LIMITS[0] <= low <= high <= ENERGY_LIMITS[1]:
         raise InputError(
@@ -173,12 +157,9 @@ def _checked(
 
 
 def _blocks(n_showers: int, seed: int, setting: Setting) -> Iterator[dict[str, Any]]:
-    """Yields the branches block by block; for no showers one block without entries, which settles the types."""
-    blocks = blocks_of(n_showers, size=BLOCK_SHOWERS, seed=seed)
-    if not blocks:
-        yield {name: array[:0] for name, array in _block_columns(Block(0, 1, seed), setting).items()}
-    for block in blocks:
-        yield _block_columns(block, setting)
+    return blocks_of_columns(
+        n_showers, size=BLOCK_SHOWERS, seed=seed, make=lambda block: _block_columns(block, setting)
+    )
 
 
 def _block_columns(block: Block, setting: Setting) -> dict[str, Any]:

@@ -19,8 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, closest
-from hepnn.generators.blocks import Block, Progress, blocks_of, prepared
+from hepnn.generators.blocks import Block, Progress, blocks_of_columns, chosen_classes, concatenated, prepared
 from hepnn.generators.fragmentation import KINDS, MASSES, Particles, fragmented, sum_per_jet
 from hepnn.generators.prongs import CLASSES, N_SLOTS, draw_prongs
 from hepnn.trees import TreeWriter
@@ -101,13 +100,7 @@ def toy_columns(n_jets: int, *, seed: int = defaults.SEED, classes: Sequence[str
     >>> int(columns["label_Tbqq"].sum()), columns["part_px"].ndim
     (500, 2)
     """
-    blocks = list(_blocks(n_jets, seed, _class_indices(classes)))
-    if len(blocks) == 1:
-        return blocks[0]
-    return {
-        name: (ak if isinstance(first, ak.Array) else np).concatenate([block[name] for block in blocks])
-        for name, first in blocks[0].items()
-    }
+    return concatenated(_blocks(n_jets, seed, _class_indices(classes)))
 
 
 def toy_jets(n_jets: int, *, seed: int = defaults.SEED, classes: Sequence[str] | None = None) -> ak.Array:
@@ -166,27 +159,12 @@ def n_subjettiness(particles: Particles) -> list[npt.NDArray[np.float64]]:
 
 def _class_indices(classes: Sequence[str] | None) -> npt.NDArray[np.int64]:
     """Returns the indices of the classes asked for."""
-    if isinstance(classes, str):
-        raise InputError(f"asked for the classes {classes!r}, a text; give a list: [{classes!r}].")
-    names = [name.removeprefix("label_") for name in (TOY_CLASSES if classes is None else classes)]
-    for name in names:
-        if name not in TOY_CLASSES:
-            raise InputError(
-                f"asked for toy jets of the class {name!r}; there is no such class, closest: "
-                f"{closest(name, TOY_CLASSES)}. Choose of {', '.join(TOY_CLASSES)}."
-            )
-    if not names or len(set(names)) != len(names):
-        raise InputError(f"asked for toy jets of the classes {names}; name at least one, and each only once.")
+    names = chosen_classes(classes, TOY_CLASSES, what="toy jets")
     return np.array([TOY_CLASSES.index(name) for name in names])
 
 
 def _blocks(n_jets: int, seed: int, classes: npt.NDArray[np.int64]) -> Iterator[dict[str, Any]]:
-    """Yields the branches block by block; for no jets one block without entries, which settles the types."""
-    blocks = blocks_of(n_jets, size=BLOCK_JETS, seed=seed)
-    if not blocks:
-        yield {name: array[:0] for name, array in _block_columns(Block(0, 1, seed), classes).items()}
-    for block in blocks:
-        yield _block_columns(block, classes)
+    return blocks_of_columns(n_jets, size=BLOCK_JETS, seed=seed, make=lambda block: _block_columns(block, classes))
 
 
 def _block_columns(block: Block, classes: npt.NDArray[np.int64]) -> dict[str, Any]:

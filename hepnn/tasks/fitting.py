@@ -15,14 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from hepnn.tasks.task import Fit, Report
+from hepnn.training import CLIP_NORM, rising_then_falling
 
 __all__ = ["Streams", "epoch_reports", "fit", "fresh", "streams"]
 
 _WARMUP = 0.1
 """Share of the steps until the learning rate is at its peak."""
-
-_CLIP_NORM = 1.0
-"""Greatest norm of a step's gradient: Pascanu, Mikolov, Bengio 2013 (arXiv:1211.5063)."""
 
 
 class Streams(NamedTuple):
@@ -110,13 +108,9 @@ def fit(
     """
     name = name or model.name
     dataset = data if isinstance(data, tf.data.Dataset) else _shuffled(data, batch_size)
-    steps = epochs * len(dataset)
-    rising = max(round(_WARMUP * steps), 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, decay_steps=max(steps - rising, 1), warmup_target=learning_rate, warmup_steps=rising
-    )
+    schedule = rising_then_falling(learning_rate, steps=epochs * len(dataset), warmup=_WARMUP)
     model.compile(
-        optimizer=keras.optimizers.Adam(schedule, global_clipnorm=_CLIP_NORM),
+        optimizer=keras.optimizers.Adam(schedule, global_clipnorm=CLIP_NORM),
         loss=loss,
         loss_weights=loss_weights,
         metrics=metrics,

@@ -37,6 +37,8 @@ import numpy.typing as npt
 from keras import ops
 from matplotlib.figure import Figure
 
+from hepnn.boxes import iou_of_pairs
+from hepnn.detection import generalised_iou
 from hepnn.generators.shapes import draw_one_each
 from hepnn.plots import COLORS, styled
 from hepnn.tasks.fitting import fit, fresh, streams
@@ -44,7 +46,7 @@ from hepnn.tasks.measuring import mean, share
 from hepnn.tasks.pictures import draw_boxes, image_grid, learning_curves
 from hepnn.tasks.task import Fit, Outcome, Report, Table
 
-__all__ = ["box_iou", "corner_loss", "draw", "flattened", "giou", "mean_places", "run"]
+__all__ = ["corner_loss", "draw", "flattened", "mean_places", "run"]
 
 SIZE = 32
 """Pixels a side."""
@@ -106,44 +108,11 @@ def draw(n_images: int, rng: np.random.Generator) -> tuple[Any, Any]:
     return scenes.images, (scenes.boxes[:, 0] / SIZE).astype(np.float32)
 
 
-def box_iou(boxes: Floats, others: Floats) -> Floats:
-    """Returns the intersection over union of pairs of boxes (box,); 0 for a box turned inside out.
-
-    Args:
-        boxes: (box, 4), x and y of the upper left and of the lower right corner.
-        others: (box, 4), as many.
-
-    >>> box_iou(np.array([[0.0, 0.0, 2.0, 1.0]]), np.array([[1.0, 0.0, 3.0, 1.0]]))
-    array([0.33333333])
-    """
-    shared = _area(np.maximum(boxes[:, :2], others[:, :2]), np.minimum(boxes[:, 2:], others[:, 2:]))
-    both = _area(boxes[:, :2], boxes[:, 2:]) + _area(others[:, :2], others[:, 2:]) - shared
-    return shared / np.maximum(both, np.finfo(both.dtype).tiny)
-
-
-def _area(upper_left: Any, lower_right: Any) -> Any:
-    return np.clip(lower_right - upper_left, 0, None).prod(axis=-1)
-
-
-def giou(boxes: Any, others: Any) -> Any:
-    """Returns the generalised intersection over union of pairs of boxes, between −1 and 1: (box,), a tensor.
-
-    Args:
-        boxes: (box, 4), x and y of the upper left and of the lower right corner.
-        others: (box, 4), as many.
-    """
-    least, most = ops.minimum(boxes, others), ops.maximum(boxes, others)
-    shared = ops.prod(ops.relu(least[:, 2:] - most[:, :2]), axis=-1)
-    first, second = (ops.prod(ops.relu(box[:, 2:] - box[:, :2]), axis=-1) for box in (boxes, others))
-    either = first + second - shared
-    around = ops.prod(ops.relu(most[:, 2:] - least[:, :2]), axis=-1)
-    return shared / (either + _TINY) - (around - either) / (around + _TINY)
-
-
 def corner_loss(truth: Any, predicted: Any) -> Any:
     """Returns 1 − GIoU, plus the corners' mean distance from where they should be, weighted: (image,), a tensor."""
     distance = ops.mean(ops.abs(predicted - truth), axis=-1)
-    return 1 - giou(truth, predicted) + _CORNERS_WEIGHT * distance
+    _, overlap = generalised_iou(truth, predicted, tiny=_TINY)
+    return 1 - overlap + _CORNERS_WEIGHT * distance
 
 
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
@@ -163,7 +132,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             name=name,
         )
         boxes[name] = model.predict(images, batch_size=512, verbose=0)
-        overlaps[name] = box_iou(truth, boxes[name])
+        overlaps[name] = iou_of_pairs(truth, boxes[name])
     return Outcome(
         measured={"mean IoU": mean(overlaps["mean places"])},
         fits=fits,
@@ -197,7 +166,7 @@ def _comparison(fits: dict[str, Fit], truth: Floats, boxes: dict[str, Floats], o
 
 def _by_size(truth: Floats, boxes: Floats, overlaps: dict[str, Floats]) -> Table:
     """The same distance costs a small box more of its overlap than a large one."""
-    side = SIZE * np.sqrt(_area(truth[:, :2], truth[:, 2:]))
+    side = SIZE * np.sqrt((truth[:, 2:] - truth[:, :2]).prod(axis=1))
     edges = np.quantile(side, [0, 0.25, 0.5, 0.75, 1])
     quarter = np.clip(np.searchsorted(edges, side, side="right") - 1, 0, 3)
     distance = SIZE * np.abs(boxes - truth).mean(axis=1)
