@@ -28,13 +28,13 @@ def say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def counting(what: str) -> Iterator[Progress]:
+def counting(what: str, *, unit: str = "jets") -> Iterator[Progress]:
     """Shows a bar, and yields the function to call with the number of jets done and, where known, of all jets."""
     bar = rich.progress.Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("jets"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         console=console,
     )

@@ -113,7 +113,7 @@ def generate_showers_command(
     from hepnn.generators import generate_showers
     from hepnn.progress import counting
 
-    with counting("generating") as progress:
+    with counting("generating", unit="showers") as progress:
         generate_showers(
             output,
             n_showers,

@@ -60,7 +60,7 @@ def run_command(names: tuple[str, ...], seed: int, quick: bool, output: str | No
     tasks = list(TASKS.values()) if names == ("all",) else [find_task(name) for name in names]
     results = []
     for each in tasks:
-        results.append(_run(each, seed=seed, quick=quick))
+        results.append(_run(each, seed=seed, quick=quick, output=output))
         if output is not None:
             save_result(results[-1], Path(output))
     if as_json:
@@ -95,15 +95,19 @@ def report_command(output: str, seed: int, quick: bool) -> None:
     folder = Path(output)
     results = {
         each: load_result(each, folder, seed=seed, quick=quick)
-        or save_result(_run(each, seed=seed, quick=quick), folder)
+        or save_result(_run(each, seed=seed, quick=quick, output=output), folder)
         for each in TASKS.values()
     }
     click.echo(write_report(results, folder / "report.html"))
 
 
-def _run(each: Any, *, seed: int, quick: bool) -> Any:
-    """Runs a task, telling how it goes."""
+def _run(each: Any, *, seed: int, quick: bool, output: str | None) -> Any:
+    """Runs a task, telling how it goes; refuses a folder that cannot be written to before, not after minutes of training."""
     from hepnn.progress import load_tensorflow, say
+    from hepnn.tasks.saving import task_folder
+
+    if output is not None:
+        task_folder(each, Path(output))
 
     say(f"{each.name}: {each.lesson}")
     load_tensorflow()

@@ -12,7 +12,7 @@ from hepnn.errors import OutputError
 from hepnn.staging import staged
 from hepnn.tasks.task import Result, Task
 
-__all__ = ["SavedResult", "load_result", "save_result"]
+__all__ = ["SavedResult", "load_result", "save_result", "task_folder"]
 
 _RESULT = "result.json"
 
@@ -29,6 +29,20 @@ class SavedResult(NamedTuple):
     pictures: dict[str, Path]
 
 
+def task_folder(task: Task, folder: Path) -> Path:
+    """Returns the task's own folder within ``folder``, made if it is not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    own = folder / task.name
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_keep(own, error) from error
+    return own
+
+
 def save_result(result: Result, folder: Path) -> SavedResult:
     """Returns the result as it is in the task's own folder within ``folder``; an earlier one there is replaced.
 
@@ -37,14 +51,13 @@ def save_result(result: Result, folder: Path) -> SavedResult:
     Raises:
         OutputError: it cannot be written.
     """
-    own = folder / result.task.name
+    own = task_folder(result.task, folder)
     try:
-        own.mkdir(parents=True, exist_ok=True)
         for old in own.iterdir():
             if old.suffix in (".json", ".png", ".keras"):
                 old.unlink()
     except OSError as error:
-        raise OutputError(f"asked to keep a result in {own}; {error}. Choose another folder with -o.") from error
+        raise _cannot_keep(own, error) from error
     pictures = {name: plots.save(figure, own / f"{_file_name(name)}.png") for name, figure in result.figures.items()}
     for name, fit in result.fits.items():
         with staged(own / f"{_file_name(name)}.keras", overwrite=True) as part:
@@ -67,6 +80,10 @@ def load_result(task: Task, folder: Path, *, seed: int, quick: bool) -> SavedRes
     if found != (seed, quick, hepnn.__version__) or not all(map(Path.exists, pictures.values())):
         return None
     return SavedResult(values, pictures)
+
+
+def _cannot_keep(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"asked to keep a result in {folder}; {error}. Choose another folder with -o.")
 
 
 def _file_name(name: str) -> str:

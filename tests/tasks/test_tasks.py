@@ -204,6 +204,14 @@ def test_the_command_runs_a_task_keeps_it_and_tells_whether_it_passed(installed,
     assert (tmp_path / "toy-task" / "result.json").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_the_training(installed, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for words in (["run", "toy-task"], ["report"]):
+        result = CliRunner().invoke(cli, ["task", *words, "-o", str(tmp_path / "file")])
+        assert isinstance(result.exception, OutputError)
+        assert "running" not in result.stderr
+
+
 def test_the_command_reports_and_takes_what_is_there(installed, tmp_path):
     for _ in range(2):
         result = run_cli("report", "-o", str(tmp_path), "--quick")
