@@ -117,6 +117,14 @@ TASKS: dict[str, Task] = {
             "Ten classes of toy jets by the number and the kind of their prongs.",
             (Goal("accuracy", 0.70, quick=0.2),),
         ),
+        Task(
+            "calo-energy",
+            "A network sees in a pion's shower what the sum of its cells lacks.",
+            (
+                Goal("σ/E over that of the sum", 0.8, quick=0.95, at_least=False),
+                Goal("largest bias in a bin", 0.02, quick=0.1, at_least=False),
+            ),
+        ),
     )
 }
 """Every task by name, in the order of the course."""
