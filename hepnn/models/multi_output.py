@@ -8,7 +8,6 @@ own training, `hepnn.tasks.calo_multi` is an example; a `hepnn.Tagger`, a classi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 

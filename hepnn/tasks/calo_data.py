@@ -16,8 +16,11 @@ import numpy.typing as npt
 from hepnn.calo_images import CaloImage, pixelate_cells
 from hepnn.generators.calorimeter import BARREL
 from hepnn.generators.showers import ENERGY, shower_columns
+from hepnn.pixels import IMAGE
+from hepnn.scaling import Scaling
+from hepnn.tensors import TensorSpec
 
-__all__ = ["FAINT", "PIXEL", "TILE", "draw_places", "draw_showers", "framed", "seen", "shower_images"]
+__all__ = ["FAINT", "PIXEL", "TILE", "draw_places", "draw_showers", "framed", "log_images", "seen", "shower_images"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
@@ -58,6 +61,13 @@ def draw_showers(
 def seen(energies: Floats) -> npt.NDArray[np.float32]:
     """Returns energies in GeV as networks see them, ln(1 + E / 0.1 GeV): faint cells count beside bright ones."""
     return np.log1p(energies / FAINT, dtype=np.float32)
+
+
+def log_images(shape: tuple[int, ...]) -> dict[str, TensorSpec]:
+    """Returns what a builder of `hepnn.models` is told of images that are `seen`: of this shape, and of order one."""
+    channels, limit = shape[-1], float(np.finfo(np.float32).max)
+    leave = Scaling((0.0,) * channels, (1.0,) * channels, (-limit,) * channels, (limit,) * channels)
+    return {IMAGE: TensorSpec(shape, leave)}
 
 
 def draw_places(counts: Ints, rng: np.random.Generator, *, tiles: tuple[int, int]) -> Ints:

@@ -19,7 +19,7 @@ from scipy.optimize import curve_fit
 from hepnn.roc import Measured
 from hepnn.tasks.measuring import bootstrapped
 
-__all__ = ["Binned", "Resolution", "draw_resolution", "fit_resolution", "half_width", "measured_in_bins"]
+__all__ = ["Binned", "Resolution", "draw_resolution", "fit_resolution", "half_range", "half_width", "measured_in_bins"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -64,10 +64,15 @@ class Resolution(NamedTuple):
         return np.sqrt(squares)
 
 
+def half_range(values: Floats) -> float:
+    """Returns half the central 68 % of the values, (sample,)."""
+    low, high = np.quantile(values, _CENTRAL_QUANTILES)
+    return float((high - low) / 2)
+
+
 def half_width(ratios: Floats) -> float:
     """Returns half the central 68 % of reconstructed over true energies, (shower,), over their median."""
-    low, high = np.quantile(ratios, _CENTRAL_QUANTILES)
-    return float((high - low) / 2 / np.median(ratios))
+    return half_range(ratios) / float(np.median(ratios))
 
 
 def measured_in_bins(true: Floats, found: Floats, *, edges: Floats, rng: np.random.Generator) -> Binned:
