@@ -75,7 +75,9 @@ def test_images_hold_the_energy_of_the_cells_evenly_over_their_pixels(showers):
 
 
 def test_networks_see_logarithms_of_order_one():
-    np.testing.assert_allclose(seen(np.array([0.0, 0.01, 0.1, 100.0])), [0, np.log(1.1), np.log(2), np.log(1001)], rtol=1e-6)
+    np.testing.assert_allclose(
+        seen(np.array([0.0, 0.01, 0.1, 100.0])), [0, np.log(1.1), np.log(2), np.log(1001)], rtol=1e-6
+    )
     spec = log_images((4, 4, 2))["image"]
     values = np.array([[0.0, 7.0], [1e-3, 12.0]], np.float32)
     np.testing.assert_array_equal(spec.scaling(values), values)
