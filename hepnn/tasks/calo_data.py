@@ -116,11 +116,9 @@ def shower_images(showers: ak.Array, *, tiles: tuple[int, int], margin: int, **o
         margin: pixels around them.
         options: more of `hepnn.calo_images.CaloImage`.
     """
-    size = tuple(n * pixels + 2 * margin for n, pixels in zip(tiles, TILE, strict=True))
+    n_eta, n_phi = (n * pixels + 2 * margin for n, pixels in zip(tiles, TILE, strict=True))
+    image = CaloImage(size=(n_eta, n_phi), width=(n_eta * PIXEL[0], n_phi * PIXEL[1]), center="axis", **options)
     middle = [n * pixels * pixel / 2 for n, pixels, pixel in zip(tiles, TILE, PIXEL, strict=True)]
-    image = CaloImage(
-        size=size, width=tuple(n * pixel for n, pixel in zip(size, PIXEL, strict=True)), center="axis", **options
-    )
     centred = ak.zip(
         {
             "eta": np.full(len(showers), middle[0]),

@@ -48,9 +48,9 @@ from hepnn.plots import COLORS, plot_confusion, styled
 from hepnn.roc import Measured
 from hepnn.tasks.calo_data import FAINT, PIXEL, draw_showers, log_images, seen
 from hepnn.tasks.fitting import fit, fresh, streams
-from hepnn.tasks.measuring import bootstrapped, share
+from hepnn.tasks.measuring import share
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.resolution import half_range, half_width
+from hepnn.tasks.resolution import half_range, half_width, resampled
 from hepnn.tasks.task import Fit, Outcome, Report, Table
 
 __all__ = ["IMAGE", "Answers", "Showers", "by_hand", "draw", "draw_labelled", "network", "run"]
@@ -116,7 +116,7 @@ def draw_labelled(n_showers: int, rng: np.random.Generator) -> Showers:
 def draw(n_showers: int, rng: np.random.Generator) -> tuple[Any, Any]:
     """Returns inputs and targets of a network with all answers, always as many."""
     images, truth = draw_labelled(n_showers + _SPARE, rng)
-    images, kind, energy, place = (each[:n_showers] for each in (images, *truth))
+    images, (kind, energy, place) = images[:n_showers], (each[:n_showers] for each in truth)
     targets = {KIND: kind, ENERGY_NAME: np.log(energy / _sums(images))[:, None], PLACE: place}
     return {"image": seen(images)}, targets
 
@@ -213,15 +213,11 @@ def _measures(found: dict[str, Floats], truth: Answers, rng: np.random.Generator
         measures["accuracy"] = share(found["kind"] == truth.kind)
     if "energy" in found:
         ratios = found["energy"] / truth.energy
-        measures["σ/E"] = bootstrapped(lambda chosen: half_width(ratios[chosen]), len(ratios), rng=rng)
+        measures["σ/E"] = resampled(half_width, ratios, rng=rng)
     if "place" in found:
         for axis, name in enumerate(("η", "φ")):
             off = _distance(found["place"], truth)[:, axis]
-            measures[f"σ({name}) [mm]"] = bootstrapped(
-                lambda chosen, off=off: half_range(off[chosen]),
-                len(off),
-                rng=rng,  # type: ignore[misc]
-            )
+            measures[f"σ({name}) [mm]"] = resampled(half_range, off, rng=rng)
     return measures
 
 
@@ -264,12 +260,10 @@ def _by_kind(found: dict[str, dict[str, Floats]], truth: Answers) -> Table:
     return Table("By the true kind", ("shower", "kind right", "σ/E", "σ(η) [mm]", "σ(φ) [mm]"), rows)
 
 
-def _confusion(found: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> Figure | SubFigure:
+def _confusion(found: npt.NDArray[Any], truth: npt.NDArray[Any]) -> Figure | SubFigure:
     """Which kind is taken for which."""
     names = np.array(KINDS)
-    figure = plot_confusion(confusion_matrix(names[truth], names[found], classes=KINDS), KINDS).figure
-    assert figure is not None  # of axes that are on one
-    return figure
+    return plot_confusion(confusion_matrix(names[truth], names[found], classes=KINDS), KINDS).figure
 
 
 def _energies(found: dict[str, dict[str, Floats]], truth: Answers) -> Figure:

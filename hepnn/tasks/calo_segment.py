@@ -36,12 +36,11 @@ from matplotlib.figure import Figure
 
 from hepnn.models.decoder import unet
 from hepnn.plots import COLORS, styled
-from hepnn.roc import Measured
 from hepnn.tasks.calo_data import draw_showers, framed, log_images, seen, shower_images
 from hepnn.tasks.fitting import fit, fresh, streams
-from hepnn.tasks.measuring import bootstrapped, mean
+from hepnn.tasks.measuring import mean
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.resolution import half_width
+from hepnn.tasks.resolution import half_width, resampled
 from hepnn.tasks.task import Outcome, Report, Table
 
 __all__ = ["Pairs", "by_layers", "draw", "draw_pairs", "put_right", "run", "shares_of"]
@@ -74,13 +73,18 @@ class Pairs(NamedTuple):
 
 def draw_pairs(n_images: int, rng: np.random.Generator) -> Pairs:
     """Returns images of an electron and a pion, one over the other."""
-    of_kind = []
-    for kind in KINDS:
-        showers = draw_showers(n_images, rng, classes=[kind], energy=ENERGY)
-        showers = framed(showers, np.zeros((n_images, 2), np.int64))
-        of_kind.append(shower_images(showers, tiles=(1, 1), margin=MARGIN, n_layers=_SHAPE[-1]))
-    electron, total = of_kind[0].sum(axis=-1), sum(of_kind).sum(axis=-1)
-    return Pairs(sum(of_kind), np.divide(electron, total, out=np.zeros_like(total), where=total > 0))
+    electron, pion = (_images_of(kind, n_images, rng) for kind in KINDS)
+    images = electron + pion
+    total = images.sum(axis=-1)
+    return Pairs(images, np.divide(electron.sum(axis=-1), total, out=np.zeros_like(total), where=total > 0))
+
+
+def _images_of(kind: str, n_images: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """One shower on each image."""
+    showers = draw_showers(n_images, rng, classes=[kind], energy=ENERGY)
+    return shower_images(
+        framed(showers, np.zeros((n_images, 2), np.int64)), tiles=(1, 1), margin=MARGIN, n_layers=_SHAPE[-1]
+    )
 
 
 def draw(n_images: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -156,15 +160,8 @@ def _comparison(pairs: Pairs, shares: dict[str, Floats], right: dict[str, Floats
     rows = []
     for name, each in shares.items():
         ratios = _of_electron(pairs, each)
-
-        def width(chosen: Any, ratios: Floats = ratios) -> float:
-            return half_width(ratios[chosen])
-
-        middle = Measured(
-            float(np.median(ratios)),
-            bootstrapped(lambda chosen, r=ratios: float(np.median(r[chosen])), len(ratios), rng=rng).error,  # type: ignore[misc]
-        )
-        rows.append((name, mean(right[name]), middle, bootstrapped(width, len(ratios), rng=rng)))
+        middle, width = (resampled(statistic, ratios, rng=rng) for statistic in (np.median, half_width))
+        rows.append((name, mean(right[name]), middle, width))
     return Table(
         "On the same test images",
         ("shares from", "energy put right", "electron's energy, median found / true", "σ of it, over the median"),

@@ -37,12 +37,10 @@ from matplotlib.figure import Figure
 
 from hepnn.image_plots import plot_average_images
 from hepnn.plots import COLORS, styled
-from hepnn.roc import Measured
 from hepnn.tasks.calo_data import FAINT, PIXEL, draw_showers, framed, shower_images
 from hepnn.tasks.fitting import fit, fresh, streams
-from hepnn.tasks.measuring import bootstrapped
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.resolution import half_width
+from hepnn.tasks.resolution import half_width, resampled
 from hepnn.tasks.task import Outcome, Report, Table
 
 __all__ = ["Films", "draw", "draw_films", "in_time", "run", "summed"]
@@ -141,7 +139,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         ratios[name] = np.exp(model.predict(films.frames, batch_size=256, verbose=0)[:, 0]) / films.energy
     ratios[_SUM] = films.frames.sum(axis=(1, 2, 3, 4)) / films.energy
     return Outcome(
-        measured={f"σ/E {name}": _width(ratios[name], rngs.test) for name in fits},
+        measured={f"σ/E {name}": resampled(half_width, ratios[name], rng=rngs.test) for name in fits},
         fits=fits,
         n_test=len(films.energy),
         tables=[_by_delay(films, ratios, rngs.test)],
@@ -152,10 +150,6 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "learning": learning_curves(fits, label="mean |Δ ln E|"),
         },
     )
-
-
-def _width(ratios: Floats, rng: np.random.Generator) -> Measured:
-    return bootstrapped(lambda chosen: half_width(ratios[chosen]), len(ratios), rng=rng)
 
 
 def _bins(films: Films, *, n_bins: int) -> list[tuple[float, float, npt.NDArray[np.bool_]]]:
@@ -172,9 +166,12 @@ def _by_delay(films: Films, ratios: dict[str, Floats], rng: np.random.Generator)
         "σ/E of the first shower by how much later the second comes",
         ("delay [ns]", *ratios),
         [
-            ("any", *(_width(each, rng) for each in ratios.values())),
+            ("any", *(resampled(half_width, each, rng=rng) for each in ratios.values())),
             *(
-                (f"{low:.0f} to {high:.0f}", *(_width(each[inside], rng) for each in ratios.values()))
+                (
+                    f"{low:.0f} to {high:.0f}",
+                    *(resampled(half_width, each[inside], rng=rng) for each in ratios.values()),
+                )
                 for low, high, inside in _bins(films, n_bins=7)
             ),
         ],
@@ -188,7 +185,7 @@ def _against_delay(films: Films, ratios: dict[str, Floats], rng: np.random.Gener
         axes = figure.add_subplot()
         bins = _bins(films, n_bins=14)
         for color, (name, each) in zip(COLORS, ratios.items(), strict=False):
-            widths = [_width(each[inside], rng) for _, _, inside in bins]
+            widths = [resampled(half_width, each[inside], rng=rng) for _, _, inside in bins]
             axes.errorbar(
                 [(low + high) / 2 for low, high, _ in bins],
                 [width.value for width in widths],

@@ -9,6 +9,7 @@ particles that are seen; b the constant term, from what goes wrong in proportion
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,16 @@ from scipy.optimize import curve_fit
 from hepnn.roc import Measured
 from hepnn.tasks.measuring import bootstrapped
 
-__all__ = ["Binned", "Resolution", "draw_resolution", "fit_resolution", "half_range", "half_width", "measured_in_bins"]
+__all__ = [
+    "Binned",
+    "Resolution",
+    "draw_resolution",
+    "fit_resolution",
+    "half_range",
+    "half_width",
+    "measured_in_bins",
+    "resampled",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -75,6 +85,11 @@ def half_width(ratios: Floats) -> float:
     return half_range(ratios) / float(np.median(ratios))
 
 
+def resampled(statistic: Callable[[Floats], Any], values: Floats, *, rng: np.random.Generator) -> Measured:
+    """Returns a statistic of the values, (sample,), and its uncertainty, by `hepnn.tasks.measuring.bootstrapped`."""
+    return bootstrapped(lambda chosen: float(statistic(values[chosen])), len(values), rng=rng)
+
+
 def measured_in_bins(true: Floats, found: Floats, *, edges: Floats, rng: np.random.Generator) -> Binned:
     """Returns response and resolution in each bin of the true energy.
 
@@ -89,8 +104,7 @@ def measured_in_bins(true: Floats, found: Floats, *, edges: Floats, rng: np.rand
     for index in range(len(edges) - 1):
         inside = place == index
         ratios = found[inside] / true[inside]
-        response = bootstrapped(lambda chosen, r=ratios: np.median(r[chosen]), len(ratios), rng=rng)  # type: ignore[misc]
-        width = bootstrapped(lambda chosen, r=ratios: half_width(r[chosen]), len(ratios), rng=rng)  # type: ignore[misc]
+        response, width = (resampled(statistic, ratios, rng=rng) for statistic in (np.median, half_width))
         rows.append((true[inside].mean(), *response[:2], *width[:2]))
     return Binned(*np.array(rows).T)
 
