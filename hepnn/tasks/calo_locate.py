@@ -248,7 +248,7 @@ def _examples(scenes: Scenes, found: Detections) -> Figure:
     wrong = sure.sum(axis=1) - (scenes.objects.present.sum(axis=1) - missed)
     chosen = np.concatenate([np.arange(4), 4 + np.argsort(-(missed + wrong)[4:], kind="stable")[:4]])
     with styled():
-        figure = Figure(figsize=(14.0, 8.0), layout="constrained")
+        figure = Figure(figsize=(14.0, 7.0), layout="constrained")
         panels = figure.subplots(2, 4, sharex=True, sharey=True)
         for axes, image in zip(panels.flat, chosen, strict=True):
             energies = scenes.images[image].sum(axis=-1)

@@ -18,8 +18,8 @@ also where the second shower will be; it spreads by the convolutions, one pixel 
 
 **The measure.** Half the central 68 % of E'/E over its median, E the true energy of the first electron.
 
-**The data.** `hepnn.generators.showers`: electrons of 10 to 50 GeV, ln E even; the first comes at 0 to 6 ns, the second 1 to
-8 ns later, anywhere within 0.2 × 2π/32. Frames of 2 ns, 14 × 14 pixels of 0.025 × 2π/256, three layers as channels. Each
+**The data.** `hepnn.generators.showers`: electrons of 10 to 50 GeV, ln E even; the first comes at 0 to 5 ns, the second 1 to
+7 ns later, anywhere within 0.2 × 2π/32. Frames of 2 ns, 14 × 14 pixels of 0.025 × 2π/256, three layers as channels. Each
 deposit is taken to have a time of its own; a real readout has to tell pulses apart that overlap in one cell.
 """
 
@@ -47,9 +47,9 @@ __all__ = ["Films", "draw", "draw_films", "in_time", "run", "summed"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-TIME_EDGES = tuple(float(edge) for edge in range(-2, 17, 2))
+TIME_EDGES = tuple(float(edge) for edge in range(-2, 15, 2))
 """ns, of the frames."""
-FIRST, LATER = (0.0, 6.0), (1.0, 8.0)
+FIRST, LATER = (0.0, 5.0), (1.0, 7.0)
 """ns: when the first shower comes, and how much later the second."""
 ENERGY = (10.0, 50.0)
 """GeV."""
@@ -172,7 +172,7 @@ def _by_delay(films: Films, ratios: dict[str, Floats], rng: np.random.Generator)
                     f"{low:.0f} to {high:.0f}",
                     *(resampled(half_width, each[inside], rng=rng) for each in ratios.values()),
                 )
-                for low, high, inside in _bins(films, n_bins=7)
+                for low, high, inside in _bins(films, n_bins=6)
             ),
         ],
     )
@@ -183,7 +183,7 @@ def _against_delay(films: Films, ratios: dict[str, Floats], rng: np.random.Gener
     with styled():
         figure = Figure(figsize=(6.8, 4.6), layout="constrained")
         axes = figure.add_subplot()
-        bins = _bins(films, n_bins=14)
+        bins = _bins(films, n_bins=12)
         for color, (name, each) in zip(COLORS, ratios.items(), strict=False):
             widths = [resampled(half_width, each[inside], rng=rng) for _, _, inside in bins]
             axes.errorbar(
@@ -213,6 +213,7 @@ def _film(films: Films) -> Figure:
         quantity="E",
     )
     figure = axes.figure
+    figure.axes[-1].set_ylabel("E per pixel [GeV]")  # it is one film, no mean
     figure.suptitle(
         f"the first has {films.energy[chosen]:.0f} GeV, the second comes {films.delay[chosen]:.1f} ns later"
     )
