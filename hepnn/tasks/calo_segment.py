@@ -73,18 +73,14 @@ class Pairs(NamedTuple):
 
 def draw_pairs(n_images: int, rng: np.random.Generator) -> Pairs:
     """Returns images of an electron and a pion, one over the other."""
-    electron, pion = (_images_of(kind, n_images, rng) for kind in KINDS)
+    showers = draw_showers(2 * n_images, rng, classes=KINDS, energy=ENERGY)
+    alone = shower_images(
+        framed(showers, np.zeros((2 * n_images, 2), np.int64)), tiles=(1, 1), margin=MARGIN, n_layers=_SHAPE[-1]
+    )
+    electron, pion = (alone[showers.kind == kind] for kind in range(len(KINDS)))
     images = electron + pion
     total = images.sum(axis=-1)
     return Pairs(images, np.divide(electron.sum(axis=-1), total, out=np.zeros_like(total), where=total > 0))
-
-
-def _images_of(kind: str, n_images: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """One shower on each image."""
-    showers = draw_showers(n_images, rng, classes=[kind], energy=ENERGY)
-    return shower_images(
-        framed(showers, np.zeros((n_images, 2), np.int64)), tiles=(1, 1), margin=MARGIN, n_layers=_SHAPE[-1]
-    )
 
 
 def draw(n_images: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -122,9 +118,9 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         model = unet(log_images(_SHAPE), len(KINDS), skips=name == _SKIPS)
         fits[name] = fit(
             model,
-            fresh(draw, rngs.train, batch_size=32, steps=75 if quick else 300),
+            fresh(draw, rngs.train, batch_size=64, steps=40 if quick else 150),
             validation=validation,
-            epochs=2 if quick else 6,
+            epochs=2 if quick else 5,
             learning_rate=3e-3,
             loss="categorical_crossentropy",
             report=report,
