@@ -286,7 +286,7 @@ def _energies(found: dict[str, dict[str, Floats]], truth: Answers) -> Figure:
 
 def _places(found: dict[str, dict[str, Floats]], truth: Answers) -> Figure:
     """The distance from the true place in η and in φ."""
-    bins = np.linspace(-25, 25, 101).tolist()
+    bins = np.linspace(-60, 60, 121).tolist()
     with styled():
         figure = Figure(figsize=(10.4, 4.6), layout="constrained")
         panels = figure.subplots(1, 2, sharex=True)

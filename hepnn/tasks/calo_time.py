@@ -113,7 +113,7 @@ def summed() -> keras.Model:
 
 def _read_off(film: Any, values: Any, *, name: str) -> keras.Model:
     values = keras.layers.Conv2D(2 * _FILTERS, 3, padding="same", activation="relu")(values)
-    values = keras.layers.Flatten()(keras.layers.AveragePooling2D()(values))
+    values = keras.layers.Flatten()(keras.layers.AveragePooling2D(2)(values))
     values = keras.layers.Dense(64, activation="relu")(values)
     correction = keras.layers.Dense(1, kernel_initializer="zeros", name="correction")(values)
     total = ops.maximum(ops.sum(film, axis=(1, 2, 3, 4))[:, None], FAINT)

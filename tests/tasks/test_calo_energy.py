@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from hepnn.generators.showers import ENERGY
 from hepnn.tasks import TASKS
-from hepnn.tasks.calo_energy import IMAGE, TRAINED, corrected_sum, draw, fitted_sums
+from hepnn.tasks.calo_energy import ENERGY, IMAGE, TRAINED, corrected_sum, draw, fitted_sums
 from hepnn.tasks.fitting import streams
 from hepnn.tasks.resolution import half_width
 
