@@ -44,7 +44,7 @@ from hepnn.roc import Measured
 from hepnn.tasks.calo_data import FAINT, draw_showers
 from hepnn.tasks.fitting import fit, fresh, streams
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.resolution import Binned, draw_resolution, fit_resolution, measured_in_bins
+from hepnn.tasks.resolution import Binned, draw_resolution, energy_axis, fit_resolution, measured_in_bins
 from hepnn.tasks.task import Outcome, Report, Table
 
 __all__ = ["IMAGE", "corrected_sum", "draw", "fitted_sums", "run"]
@@ -182,7 +182,8 @@ def _resolutions(binned: Mapping[str, Binned]) -> Figure:
         axes = figure.add_subplot()
         for color, (name, each) in zip(COLORS, binned.items(), strict=False):
             draw_resolution(axes, each, color=color, label=name)
-        axes.set(xlabel="energy E of the pion [GeV]", ylabel="resolution σ/E", xscale="log", ylim=(0, None))
+        energy_axis(axes, label="energy E of the pion")
+        axes.set(ylabel="resolution σ/E", ylim=(0, None))
         axes.legend(title=r"fits: $a/\sqrt{E}\oplus b\oplus c/E$")
     return figure
 
@@ -195,7 +196,8 @@ def _linearity(binned: Mapping[str, Binned]) -> Figure:
         for color, (name, each) in zip(COLORS, binned.items(), strict=False):
             axes.errorbar(each.energy, each.response, yerr=each.response_error, fmt="o-", ms=5, color=color, label=name)
         axes.axhline(1, color="0.3", lw=1)
-        axes.set(xlabel="energy E of the pion [GeV]", ylabel="median of E'/E", xscale="log")
+        energy_axis(axes, label="energy E of the pion")
+        axes.set_ylabel("median of E'/E")
         axes.legend()
     return figure
 

@@ -42,6 +42,7 @@ from hepnn.tasks.calo_data import draw_places, draw_showers, framed, seen, showe
 from hepnn.tasks.fitting import fit, fresh, streams
 from hepnn.tasks.measuring import bootstrapped, share
 from hepnn.tasks.pictures import draw_boxes, learning_curves
+from hepnn.tasks.resolution import energy_axis
 from hepnn.tasks.task import Outcome, Report, Table
 
 __all__ = ["GRID", "Scenes", "boxes_of", "draw", "draw_scenes", "run"]
@@ -128,8 +129,8 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     """Trains the detector and judges what it finds on test images."""
     rngs = streams(seed)
     fitted = fit(
-        detector(GRID, filters=(16, 32) if quick else (32, 64), channels=_N_LAYERS),
-        fresh(draw, rngs.train, batch_size=32, steps=60 if quick else 300),
+        detector(GRID, filters=(16, 32) if quick else (32, 48), channels=_N_LAYERS),
+        fresh(draw, rngs.train, batch_size=64, steps=40 if quick else 150),
         validation=draw(100 if quick else 500, rngs.validation),
         epochs=3 if quick else 10,
         learning_rate=4e-3,
@@ -158,11 +159,6 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "learning": learning_curves({"detector": fitted}),
         },
     )
-
-
-def _at(matches: Matches, threshold: float) -> Any:
-    """The matches at one threshold of the IoU."""
-    return matches.right[int(np.abs(matches.thresholds - threshold).argmin())]
 
 
 def _by_kind(matches: Matches, averaged: Any) -> Table:
@@ -236,7 +232,8 @@ def _efficiency(scenes: Scenes, found: Detections) -> Figure:
                 color=color,
                 label=f"{name}s",
             )
-        axes.set(xlabel="energy of the particle [GeV]", ylabel="showers found", xscale="log", ylim=(None, 1.0))
+        energy_axis(axes, label="energy of the particle")
+        axes.set(ylabel="showers found", ylim=(None, 1.0))
         axes.legend()
     return figure
 
@@ -266,6 +263,7 @@ def _examples(scenes: Scenes, found: Detections) -> Figure:
                 shown = sure[image] & (found.kinds[image] == kind)
                 labels = [f"{score:.2f}" for score in found.scores[image, shown]]
                 draw_boxes(axes, found.boxes[image, shown], color=color, labels=labels)
+            axes.set(xticks=range(0, 40, 10), yticks=range(0, 40, 10))
             axes.label_outer()
         for axes in panels[1]:
             axes.set_xlabel("pixels in φ")

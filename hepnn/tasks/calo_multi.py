@@ -13,8 +13,8 @@ three about equal at the end of the training.
 Is sharing worth it? Beside it stand three networks with one answer each, with the same convolutions and trained on as many
 showers. Together they have three times the parameters and take three times as long.
 
-* **By hand.** The kind from the share of energy in each layer, by logistic regression. The energy from the sum of cells, with a constant
-  for each kind. The place from the centroid of the energy in the middle layer.
+* **By hand.** The kind from the share of energy in each layer, by logistic regression. The energy from the sum of cells,
+  with a constant for each kind. The place from the centroid of the energy in the middle layer.
 * **What cannot be known.** There is no tracker: a photon differs from an electron only in that it begins to shower a little
   later, and not in all cases.
 * **Where?** Asked for is the point of the calorimeter's face. The cells that hold most energy lie some 15 cm behind it, and

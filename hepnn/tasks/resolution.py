@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from scipy.optimize import curve_fit
 
 from hepnn.roc import Measured
@@ -137,6 +138,20 @@ def draw_resolution(axes: Axes, binned: Binned, *, color: str, label: str) -> No
     axes.errorbar(binned.energy, binned.resolution, yerr=binned.resolution_error, fmt="o", ms=5, color=color)
     energy = np.geomspace(binned.energy[0], binned.energy[-1], 100)
     axes.plot(energy, fit_resolution(binned)(energy), "-", color=color, label=label)
+
+
+def energy_axis(axes: Axes, *, label: str) -> None:
+    """Makes the horizontal axis one of energies in GeV, logarithmic, with plain numbers.
+
+    Args:
+        axes: that something is drawn on.
+        label: whose energy, without the unit.
+    """
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(f"{label} [GeV]")
 
 
 def _squared(energy: Floats, sampling: Any, constant: Any, noise: Any) -> Floats:
