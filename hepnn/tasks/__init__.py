@@ -121,7 +121,7 @@ TASKS: dict[str, Task] = {
             "calo-energy",
             "A network sees in a pion's shower what the sum of its cells lacks.",
             (
-                Goal("σ/E over that of the sum", 0.8, quick=0.95, at_least=False),
+                Goal("σ/E over that of the sum", 0.85, quick=1.0, at_least=False),
                 Goal("largest bias in a bin", 0.02, quick=0.1, at_least=False),
             ),
         ),
@@ -136,7 +136,7 @@ TASKS: dict[str, Task] = {
         Task(
             "calo-locate",
             "The detector of shapes finds showers of several particles in one picture.",
-            (Goal("mAP@0.5", 0.85, quick=0.1), Goal("mAP@[.5:.95]", 0.5, quick=0.02)),
+            (Goal("mAP@0.5", 0.9, quick=0.5), Goal("mAP@[.5:.95]", 0.5, quick=0.15)),
         ),
         Task(
             "calo-multi",
@@ -150,7 +150,7 @@ TASKS: dict[str, Task] = {
         Task(
             "calo-segment",
             "A decoder gives every pixel an answer of its own: the share of an electron in the energy.",
-            (Goal("energy put right", 0.9, quick=0.6), Goal("gain over by layers", 0.05, quick=-0.2)),
+            (Goal("energy put right", 0.94, quick=0.85), Goal("gain over by layers", 0.05, quick=0.0)),
         ),
     )
 }

@@ -20,7 +20,8 @@ from the sum and has to learn only what is wrong with it.
 
 **The measure.** In bins of the energy, the resolution is half the central 68 % of E'/E over its median, so that nobody gains
 by making all energies smaller; bias is that median minus 1. The resolution is fitted by a/√E ⊕ b ⊕ c/E
-(`hepnn.tasks.resolution`): compensation lowers above all a and b.
+(`hepnn.tasks.resolution`). What compensation lowers is b, by half and more: the electromagnetic part fluctuates in proportion to
+the energy, and those fluctuations can be seen. Those of sampling, in a, cannot.
 
 **The data.** `hepnn.generators.showers`: charged pions in a calorimeter like ATLAS' barrel, ln E even; images of 11 × 11
 pixels of 0.05 × 2π/128, six layers as channels. It is a fast simulation: the numbers are not those of a real detector.
