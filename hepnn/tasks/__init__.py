@@ -113,9 +113,35 @@ TASKS: dict[str, Task] = {
             ),
         ),
         Task(
+            "jets-image",
+            "A picture of a jet, and what it keeps of the list of particles: average images, colours, a CNN beside the GRU.",
+            (
+                Goal("AUC of the image CNN", 0.86, quick=0.75),
+                Goal("AUC of the masked GRU less that", -0.01, quick=-0.05),
+                Goal("AUC gained by colours", 0.0, quick=-0.1),
+            ),
+        ),
+        Task(
             "jets-prongs",
             "Ten classes of toy jets by the number and the kind of their prongs.",
             (Goal("accuracy", 0.70, quick=0.2),),
+        ),
+        Task(
+            "calo-identify-2d",
+            "One photon or the two of a neutral pion: what pixels have to be for a network to see it.",
+            (
+                Goal("AUC of the CNN", 0.88, quick=0.6),
+                Goal("AUC gained over boosted trees", 0.0, quick=-0.3),
+                Goal("AUC lost with coarse pixels", 0.1, quick=-0.05),
+            ),
+        ),
+        Task(
+            "calo-identify-3d",
+            "A kernel with depth follows a shower through the calorimeter: electron or charged pion.",
+            (
+                Goal("pion rejection at 90% electron efficiency", 100, quick=5),
+                Goal("that over the longitudinal profile's", 1.5, quick=0.1),
+            ),
         ),
     )
 }
