@@ -143,6 +143,14 @@ TASKS: dict[str, Task] = {
                 Goal("that over the longitudinal profile's", 1.5, quick=0.1),
             ),
         ),
+        Task(
+            "calo-transfer",
+            "What convolutions learned in one calorimeter makes another usable with few labelled showers.",
+            (
+                Goal("AUC from 200 labels, transferred", 0.8, quick=0.6),
+                Goal("gain over from scratch with 200 labels", 0.03, quick=-0.1),
+            ),
+        ),
     )
 }
 """Every task by name, in the order of the course."""

@@ -28,7 +28,7 @@ def test_cells_of_all_layers_fall_on_mirrored_pixels_of_a_mirrored_shower():
     image = CaloImage("layers", n_layers=3, **frame((40, 11), pixel=(STRIP, CELL[1])))
     images, others = (pixelate_cells(some, image) for some in (showers, mirrored))
     np.testing.assert_allclose(others, images[:, :, ::-1], rtol=1e-5, atol=1e-6)
-    assert (images.sum(axis=(1, 2)) > 0).all()
+    assert (images.sum(axis=(0, 1, 2)) > 0).all()
 
 
 def test_a_pixel_as_wide_as_a_strip_holds_one_strip():
