@@ -12,7 +12,7 @@ from hepnn.generators.calorimeter import BARREL
 from hepnn.generators.showers import shower_columns
 from hepnn.schema import jets_from_columns, load_schema
 
-__all__ = ["CELL", "STRIP", "draw_showers", "frame"]
+__all__ = ["CELL", "STRIP", "frame", "labelled_showers"]
 
 STRIP = BARREL.layers[0].eta_cell
 """Width of a strip of the first layer, in η."""
@@ -24,7 +24,7 @@ _HAIR = 1e-4
 other layers' cells can lie on edges of pixels, where rounding would decide; so they are all on the outer side."""
 
 
-def draw_showers(n_showers: int, rng: np.random.Generator, *, classes: Sequence[str], **settings: Any) -> ak.Array:
+def labelled_showers(n_showers: int, rng: np.random.Generator, *, classes: Sequence[str], **settings: Any) -> ak.Array:
     """Returns showers, (shower,) records with ``cells`` and ``label`` (see `hepnn.jets`), classes in equal parts.
 
     Args:

@@ -33,7 +33,7 @@ from hepnn.generators.cascades import MASS_PIZERO
 from hepnn.plots import plot_roc, styled
 from hepnn.roc import auc, auc_difference, background_rejection, roc
 from hepnn.tagger import Tagger
-from hepnn.tasks.calo_data import CELL, STRIP, draw_showers, frame
+from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.pictures import learning_curves
 from hepnn.tasks.separation import by_energy, energy_figure, energy_table
@@ -51,8 +51,8 @@ EDGES = (10, 16, 25, 40, 63, 100)
 """GeV, of the ranges of energy."""
 
 IMAGES = {
-    "CNN": CaloImage("layers", n_layers=3, **frame((40, 11), pixel=(STRIP, CELL[1]))),
-    "CNN, coarse pixels": CaloImage("layers", n_layers=3, **frame((11, 11))),
+    "CNN": CaloImage("layers", n_layers=3, normalize="sum", **frame((40, 11), pixel=(STRIP, CELL[1]))),
+    "CNN, coarse pixels": CaloImage("layers", n_layers=3, normalize="sum", **frame((11, 11))),
 }
 """What each network sees: channels are the strips, the middle and the back layer."""
 TREES = "boosted trees"
@@ -63,10 +63,10 @@ NETWORK = {"filters": (16, 32, 32), "head_units": (64,), "dropout": 0.1}
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     """Trains both networks and grows the trees on the same showers, and compares them on others."""
     rngs = streams(seed)
-    train = draw_showers(5_000 if quick else 40_000, rngs.train, classes=CLASSES)
-    test = draw_showers(2_000 if quick else 20_000, rngs.test, classes=CLASSES)
+    train = labelled_showers(5_000 if quick else 30_000, rngs.train, classes=CLASSES)
+    test = labelled_showers(2_000 if quick else 20_000, rngs.test, classes=CLASSES)
     is_photon, scores, fits = test.label.to_numpy() == "photon", {}, {}
-    epochs = 2 if quick else 8
+    epochs = 2 if quick else 6
     for name, image in IMAGES.items():
         # a shower is as likely as its mirror image, and turning one would turn the strips
         tagger = Tagger(

@@ -32,7 +32,7 @@ from hepnn.generators.calorimeter import LEAD_ARGON, Calorimeter, Layer
 from hepnn.plots import COLORS, plot_roc, styled
 from hepnn.roc import Measured, auc, background_rejection, roc
 from hepnn.tagger import Tagger
-from hepnn.tasks.calo_data import CELL, draw_showers
+from hepnn.tasks.calo_data import CELL, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.measuring import bootstrapped
 from hepnn.tasks.pictures import learning_curves
@@ -89,16 +89,16 @@ CNN, PROFILE = "3-D CNN", "longitudinal profile"
 
 def draw(n_showers: int, rng: np.random.Generator) -> ak.Array:
     """Returns those of ``n_showers`` electrons and pions, as many of each, that leave `LEAST_SEEN`."""
-    showers = draw_showers(n_showers, rng, classes=CLASSES, calorimeter=TWELVE)
+    showers = labelled_showers(n_showers, rng, classes=CLASSES, calorimeter=TWELVE)
     return showers[ak.to_numpy(ak.sum(showers.cells.energy, axis=1)) >= LEAST_SEEN]
 
 
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     """Trains the network and grows trees on the profile of the same showers, and compares them on others."""
     rngs = streams(seed)
-    train, test = draw(4_000 if quick else 30_000, rngs.train), draw(6_000 if quick else 60_000, rngs.test)
+    train, test = draw(4_000 if quick else 40_000, rngs.train), draw(8_000 if quick else 120_000, rngs.test)
     is_electron = test.label.to_numpy() == "electron"
-    epochs = 2 if quick else 6
+    epochs = 2 if quick else 8
     # a shower is as likely as its mirror image
     tagger = Tagger("cnn3d", model_options=NETWORK, representation=VOLUME, augment=("flip",), epochs=epochs, seed=seed)
     tagger.fit(train, callbacks=[epoch_reports(CNN, epochs=epochs, report=report)])

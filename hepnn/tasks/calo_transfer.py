@@ -29,7 +29,7 @@ from hepnn.generators.calorimeter import BARREL, Calorimeter
 from hepnn.image_plots import plot_image
 from hepnn.plots import styled
 from hepnn.roc import auc
-from hepnn.tasks.calo_data import CELL, STRIP, draw_showers, frame
+from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 from hepnn.tasks.few_labels import RATE, compare, convolutions, head, joined, scores_figure, scores_table
 from hepnn.tasks.fitting import fit, streams
 from hepnn.tasks.measuring import mean
@@ -84,7 +84,7 @@ def draw_new(n_showers: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
 def _draw(
     n_showers: int, rng: np.random.Generator, *, image: CaloImage, calorimeter: Calorimeter
 ) -> tuple[Floats, Ints]:
-    showers = draw_showers(n_showers, rng, classes=CLASSES, energy=ENERGY, calorimeter=calorimeter)
+    showers = labelled_showers(n_showers, rng, classes=CLASSES, energy=ENERGY, calorimeter=calorimeter)
     is_photon = showers.label.to_numpy() == "photon"
     return np.log1p(pixelate_cells(showers, image) / UNIT), is_photon.astype(np.int64)
 

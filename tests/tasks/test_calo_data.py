@@ -4,16 +4,16 @@ import awkward as ak
 import numpy as np
 
 from hepnn.calo_images import CaloImage, pixelate_cells
-from hepnn.tasks.calo_data import CELL, STRIP, draw_showers, frame
+from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 
 
 def showers_of(seed, n=200):
-    return draw_showers(n, np.random.default_rng(seed), classes=("photon", "pizero"), energy=(20, 40))
+    return labelled_showers(n, np.random.default_rng(seed), classes=("photon", "pizero"), energy=(20, 40))
 
 
 def test_showers_are_those_of_a_reader_in_equal_parts_and_new_at_each_call():
     rng = np.random.default_rng(1)
-    first, second = (draw_showers(200, rng, classes=("photon", "pizero"), energy=(20, 40)) for _ in range(2))
+    first, second = (labelled_showers(200, rng, classes=("photon", "pizero"), energy=(20, 40)) for _ in range(2))
     assert first.label.tolist().count("photon") == 100
     assert ak.all((first.energy >= 20) & (first.energy <= 40))
     assert not np.allclose(first.energy.to_numpy(), second.energy.to_numpy())

@@ -1,11 +1,13 @@
 """Photon or neutral pion: a quick run, and what the images show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hepnn.calo_images import pixelate_cells
 from hepnn.tasks import TASKS
-from hepnn.tasks.calo_data import draw_showers
+from hepnn.tasks.calo_data import labelled_showers
 from hepnn.tasks.calo_identify_2d import CLASSES, EDGES, IMAGES, TREES
 
 
@@ -46,7 +48,14 @@ def test_models_and_pictures_can_be_taken_away(result):
 
 
 def test_fine_and_coarse_images_hold_the_same_energy_but_for_what_leaves_the_smaller_frame():
-    showers = draw_showers(100, np.random.default_rng(1), classes=CLASSES)
-    fine, coarse = (pixelate_cells(showers, image).sum(axis=(1, 2)) for image in IMAGES.values())
+    showers = labelled_showers(100, np.random.default_rng(1), classes=CLASSES)
+    images = [replace(image, normalize=None) for image in IMAGES.values()]
+    fine, coarse = (pixelate_cells(showers, image).sum(axis=(1, 2)) for image in images)
     assert (fine <= coarse * (1 + 1e-5)).all()
     assert fine.sum() > 0.95 * coarse.sum()
+
+
+def test_networks_see_shares_of_the_energy():
+    showers = labelled_showers(20, np.random.default_rng(2), classes=CLASSES)
+    for image in IMAGES.values():
+        np.testing.assert_allclose(pixelate_cells(showers, image).sum(axis=(1, 2, 3)), 1, rtol=1e-5)

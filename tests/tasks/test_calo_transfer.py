@@ -8,7 +8,7 @@ import pytest
 from hepnn.calo_images import pixelate_cells
 from hepnn.generators.calorimeter import BARREL
 from hepnn.tasks import TASKS
-from hepnn.tasks.calo_data import draw_showers
+from hepnn.tasks.calo_data import labelled_showers
 from hepnn.tasks.calo_transfer import CLASSES, COARSE, NEW, OLD, UNIT, draw_new, draw_old
 from hepnn.tasks.few_labels import WAYS
 
@@ -51,13 +51,15 @@ def test_the_fine_tuned_network_is_the_result_and_plain_keras_reloads_it(result,
 def test_images_are_logarithms_of_the_energy_of_half_photons_half_pions(draw, image, calorimeter):
     images, is_photon = draw(100, np.random.default_rng(3))
     assert is_photon.sum() == 50
-    showers = draw_showers(100, np.random.default_rng(3), classes=CLASSES, energy=(10.0, 40.0), calorimeter=calorimeter)
+    showers = labelled_showers(
+        100, np.random.default_rng(3), classes=CLASSES, energy=(10.0, 40.0), calorimeter=calorimeter
+    )
     np.testing.assert_array_equal(is_photon == 1, showers.label.to_numpy() == "photon")
     np.testing.assert_allclose(np.expm1(images) * UNIT, pixelate_cells(showers, image), rtol=1e-4, atol=1e-5)
 
 
 def test_the_new_strips_are_twice_as_wide_with_twice_the_noise():
-    showers = draw_showers(50, np.random.default_rng(4), classes=CLASSES, calorimeter=COARSE)
+    showers = labelled_showers(50, np.random.default_rng(4), classes=CLASSES, calorimeter=COARSE)
     strips = ak.flatten(showers.cells[showers.cells.layer == 0])
     numbers = ak.to_numpy(strips.eta) / (2 * BARREL.layers[0].eta_cell) - 0.5
     np.testing.assert_allclose(numbers, np.round(numbers), atol=1e-3)

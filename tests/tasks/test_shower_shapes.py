@@ -6,7 +6,7 @@ import pytest
 
 from hepnn.generators.calorimeter import BARREL
 from hepnn.roc import auc
-from hepnn.tasks.calo_data import draw_showers
+from hepnn.tasks.calo_data import labelled_showers
 from hepnn.tasks.shower_shapes import grown, layer_fractions, layer_images, photon_shapes, scored
 
 
@@ -78,7 +78,7 @@ def test_the_longitudinal_profile_is_the_share_of_each_layer():
 
 
 def test_mirrored_showers_have_the_same_shapes():
-    showers = draw_showers(100, np.random.default_rng(1), classes=("photon", "pizero"))
+    showers = labelled_showers(100, np.random.default_rng(1), classes=("photon", "pizero"))
     turned = ak.with_field(showers.cells, -showers.cells.eta, "eta")
     for name, values in photon_shapes(ak.with_field(showers, turned, "cells")).items():
         # the photon's strips seldom have two of exactly the same energy
@@ -87,6 +87,6 @@ def test_mirrored_showers_have_the_same_shapes():
 
 def test_trees_on_the_shapes_tell_photons_from_pions_of_20_gev():
     rng = np.random.default_rng(2)
-    train, test = (draw_showers(n, rng, classes=("photon", "pizero"), energy=(15, 25)) for n in (3_000, 1_500))
+    train, test = (labelled_showers(n, rng, classes=("photon", "pizero"), energy=(15, 25)) for n in (3_000, 1_500))
     trees = grown(photon_shapes(train), train.label.to_numpy() == "photon", seed=0)
     assert auc(test.label.to_numpy() == "photon", scored(trees, photon_shapes(test))).value > 0.8
