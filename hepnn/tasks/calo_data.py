@@ -1,4 +1,4 @@
-"""Showers for the calorimeter tasks: single ones as records, and several in one frame.
+"""Showers for the calorimeter tasks, made in memory as hepnn's readers would read them: single ones, several in a frame.
 
 The calorimeter is the same from one group of cells to the next, so a shower can be moved by whole groups of cells
 without being made anew: that is how several showers come to lie in one frame, each on the cells it was read out by.
@@ -15,12 +15,26 @@ import numpy.typing as npt
 
 from hepnn.calo_images import CaloImage, pixelate_cells
 from hepnn.generators.calorimeter import BARREL
-from hepnn.generators.showers import ENERGY, shower_columns
+from hepnn.generators.showers import shower_columns
 from hepnn.pixels import IMAGE
 from hepnn.scaling import Scaling
+from hepnn.schema import jets_from_columns, load_schema
 from hepnn.tensors import TensorSpec
 
-__all__ = ["FAINT", "PIXEL", "TILE", "draw_places", "draw_showers", "framed", "log_images", "seen", "shower_images"]
+__all__ = [
+    "CELL",
+    "FAINT",
+    "STRIP",
+    "TILE",
+    "draw_places",
+    "draw_showers",
+    "frame",
+    "framed",
+    "labelled_showers",
+    "log_images",
+    "seen",
+    "shower_images",
+]
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
@@ -29,33 +43,54 @@ _LAYERS = BARREL.layers
 _CELLS = np.array([(layer.eta_cell, layer.phi_cell) for layer in _LAYERS])
 """(layer, 2): sizes of the cells in η and φ."""
 
-PIXEL = (_LAYERS[1].eta_cell, _LAYERS[1].phi_cell)
-"""In η and φ: a cell of the middle layer."""
+STRIP = _LAYERS[0].eta_cell
+"""Width of a strip of the first layer, in η."""
+CELL = (_LAYERS[1].eta_cell, _LAYERS[1].phi_cell)
+"""Size of the middle layer's cells in η and φ."""
 TILE = (8, 8)
 """Pixels in η and φ after which the cells of all layers come again."""
 
-_SPREAD = np.maximum(np.rint(_CELLS / PIXEL), 1).astype(np.int64)
+_SPREAD = np.maximum(np.rint(_CELLS / CELL), 1).astype(np.int64)
 """(layer, 2): pixels that a cell covers."""
 FAINT = 0.1
 """GeV, about a cell's threshold: below it networks see energies linearly, above it by their logarithm."""
 
+_HAIR = 1e-4
+"""Share by which a frame is narrower than its pixels would make it. In a frame about a cell of one layer, the middles of
+other layers' cells can lie on edges of pixels, where rounding would decide; so they are all on the outer side."""
 
-def draw_showers(
-    n_showers: int, rng: np.random.Generator, *, classes: Sequence[str], energy: tuple[float, float] = ENERGY
-) -> ak.Array:
-    """Returns showers as records: ``energy`` (GeV), ``eta phi`` (at the face), ``kind`` (index in ``classes``), ``cells``.
+
+def labelled_showers(n_showers: int, rng: np.random.Generator, *, classes: Sequence[str], **settings: Any) -> ak.Array:
+    """Returns showers, (shower,) records with ``cells`` and ``label`` (see `hepnn.jets`), classes in equal parts.
 
     Args:
         n_showers: how many.
-        rng: where they come from.
-        classes: as in `hepnn.generators.showers.shower_columns`, in equal parts.
-        energy: range of the particles' energies in GeV; ln E is even.
+        rng: gives their seed, so that calls one after another give other showers.
+        classes: out of `hepnn.generators.showers.SHOWER_CLASSES`.
+        settings: ``energy``, ``max_angle`` and ``calorimeter``, as for `hepnn.generators.showers.shower_columns`.
     """
-    columns = shower_columns(n_showers, seed=int(rng.integers(2**63)), classes=classes, energy=energy)
-    cells = ak.zip({name: columns[f"cell_{name}"] for name in ("energy", "eta", "phi", "layer", "time")})
-    kind = np.argmax([columns[f"label_{name}"] for name in classes], axis=0)
-    fields = {name: columns[f"shower_{name}"] for name in ("energy", "eta", "phi")}
-    return ak.zip({**fields, "kind": kind, "cells": cells}, depth_limit=1)
+    columns = shower_columns(n_showers, seed=int(rng.integers(2**63)), classes=classes, **settings)
+    return jets_from_columns(columns, load_schema("showers"))
+
+
+def draw_showers(n_showers: int, rng: np.random.Generator, *, classes: Sequence[str], **settings: Any) -> ak.Array:
+    """Returns `labelled_showers` that have, besides, their class as a number: ``kind``, index in ``classes``."""
+    showers = labelled_showers(n_showers, rng, classes=classes, **settings)
+    kind = np.argmax([ak.to_numpy(showers.label == name) for name in classes], axis=0)
+    return ak.with_field(showers, kind, "kind")
+
+
+def frame(size: tuple[int, int], *, pixel: tuple[float, float] = CELL) -> dict[str, Any]:
+    """Returns ``size`` and ``width`` of a `hepnn.calo_images.CaloImage` whose pixels are about as large as asked.
+
+    Args:
+        size: pixels along η and φ.
+        pixel: size of one in η and φ.
+
+    >>> frame((21, 11), pixel=(0.1, 0.1))["size"]
+    (21, 11)
+    """
+    return {"size": size, "width": tuple(n * side * (1 - _HAIR) for n, side in zip(size, pixel, strict=True))}
 
 
 def seen(energies: Floats) -> npt.NDArray[np.float32]:
@@ -94,7 +129,7 @@ def framed(showers: ak.Array, places: Ints) -> ak.Array:
     """
     moved = {}
     for axis, name in enumerate(("eta", "phi")):
-        size = TILE[axis] * PIXEL[axis]
+        size = TILE[axis] * CELL[axis]
         shift = (places[:, axis] - np.floor(ak.to_numpy(showers[name]).astype(np.float64) / size)) * size
         moved[name] = ak.to_numpy(showers[name]) + shift
         cells = showers.cells[name] + shift
@@ -117,8 +152,8 @@ def shower_images(showers: ak.Array, *, tiles: tuple[int, int], margin: int, **o
         options: more of `hepnn.calo_images.CaloImage`.
     """
     n_eta, n_phi = (n * pixels + 2 * margin for n, pixels in zip(tiles, TILE, strict=True))
-    image = CaloImage(size=(n_eta, n_phi), width=(n_eta * PIXEL[0], n_phi * PIXEL[1]), center="axis", **options)
-    middle = [n * pixels * pixel / 2 for n, pixels, pixel in zip(tiles, TILE, PIXEL, strict=True)]
+    image = CaloImage(size=(n_eta, n_phi), width=(n_eta * CELL[0], n_phi * CELL[1]), center="axis", **options)
+    middle = [n * pixels * pixel / 2 for n, pixels, pixel in zip(tiles, TILE, CELL, strict=True)]
     centred = ak.zip(
         {
             "eta": np.full(len(showers), middle[0]),

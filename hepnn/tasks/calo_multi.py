@@ -46,7 +46,7 @@ from hepnn.models.multi_output import KIND, multi_output
 from hepnn.multiclass import confusion_matrix
 from hepnn.plots import COLORS, plot_confusion, styled
 from hepnn.roc import Measured
-from hepnn.tasks.calo_data import FAINT, PIXEL, draw_showers, log_images, seen
+from hepnn.tasks.calo_data import CELL, FAINT, draw_showers, log_images, seen
 from hepnn.tasks.fitting import fit, fresh, streams
 from hepnn.tasks.measuring import share
 from hepnn.tasks.pictures import learning_curves
@@ -58,7 +58,7 @@ __all__ = ["IMAGE", "Answers", "Showers", "by_hand", "draw", "draw_labelled", "n
 Floats = npt.NDArray[np.floating[Any]]
 
 KINDS = ("electron", "photon", "pion")
-IMAGE = CaloImage(size=(37, 11), width=(37 * PIXEL[0] / 4, 11 * PIXEL[1]), center="hardest")
+IMAGE = CaloImage(size=(37, 11), width=(37 * CELL[0] / 4, 11 * CELL[1]), center="hardest")
 ENERGY_NAME, PLACE = "energy", "place"
 WEIGHTS = {KIND: 1.0, ENERGY_NAME: 10.0, PLACE: 2.0}
 """Of the losses."""
@@ -108,7 +108,7 @@ def draw_labelled(n_showers: int, rng: np.random.Generator) -> Showers:
     showers = showers[ak.num(showers.cells) > 0]
     hardest = showers.cells[:, 0]  # cells come by falling energy
     d_eta, d_phi = (ak.to_numpy(showers[name] - hardest[name]).astype(np.float64) for name in ("eta", "phi"))
-    place = np.stack([d_eta, wrapped(d_phi)], axis=1) / PIXEL
+    place = np.stack([d_eta, wrapped(d_phi)], axis=1) / CELL
     truth = Answers(ak.to_numpy(showers.kind), ak.to_numpy(showers.energy), place)
     return Showers(pixelate_cells(showers, IMAGE), truth)
 
@@ -224,7 +224,7 @@ def _measures(found: dict[str, Floats], truth: Answers, rng: np.random.Generator
 
 def _distance(place: Floats, truth: Answers) -> Floats:
     """How far in η and φ the place is from the true one, (shower, 2), in mm at the face."""
-    return (place - truth.place) * PIXEL * BARREL.radius
+    return (place - truth.place) * CELL * BARREL.radius
 
 
 def _over(better: Measured, other: Measured) -> Measured:

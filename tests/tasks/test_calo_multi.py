@@ -6,7 +6,7 @@ import pytest
 
 from hepnn.generators.calorimeter import BARREL
 from hepnn.tasks import TASKS
-from hepnn.tasks.calo_data import PIXEL
+from hepnn.tasks.calo_data import CELL
 from hepnn.tasks.calo_multi import IMAGE, KINDS, by_hand, draw, draw_labelled, network, said
 
 
@@ -82,7 +82,7 @@ def test_the_table_compares_in_mm_and_leaves_empty_what_is_no_answer(result, sho
     assert all(rows["by hand"])
     assert rows["three answers"][0] == result.measured["accuracy"]
     hand = by_hand(showers, showers.images).place - showers.truth.place
-    width = np.diff(np.quantile(hand[:, 0], [0.16, 0.84]))[0] / 2 * PIXEL[0] * BARREL.radius
+    width = np.diff(np.quantile(hand[:, 0], [0.16, 0.84]))[0] / 2 * CELL[0] * BARREL.radius
     assert rows["by hand"][2].value == pytest.approx(width, rel=0.15)
     assert len(by_kind.rows) == 2 * len(KINDS)
 
