@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -39,6 +39,7 @@ from hepnn.pixels import (
     check_known,
     dense_images,
     pixels_in_frame,
+    share_outside,
     sparse_images,
 )
 from hepnn.tensors import Contents
@@ -87,6 +88,7 @@ class CaloImage(ImageRepresentation):
     center: str = "hardest"
     normalize: str | None = None
     data_format: str = "channels_last"
+    quantity: ClassVar[str] = "energy"
 
     def __post_init__(self) -> None:
         for name in ("size", "width", "time_edges"):
@@ -123,6 +125,11 @@ class CaloImage(ImageRepresentation):
         for axis in self.axes:
             shape += self.size if axis == "pixel" else (self._lengths[axis],)
         return tuple(shape)
+
+    @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """Mirror images: a calorimeter without a magnetic field knows neither left nor right."""
+        return ("flip",)
 
     @property
     def channel_axis(self) -> int:
@@ -188,12 +195,13 @@ class CaloImage(ImageRepresentation):
         kept = np.logical_and.reduce([(places[axis] >= 0) & (places[axis] < lengths[axis]) for axis in self.axes])
         at = np.ravel_multi_index([places[axis][kept] for axis in self.axes], [lengths[axis] for axis in self.axes])
         inside = inside[kept]
+        lost = share_outside(plane.pt, plane.jet, inside, n_images=len(plane.counts))
         shower, energy = plane.jet[inside], plane.pt[inside]
         n_showers = len(plane.counts)
         if self.normalize is not None:
             total = NORMALIZATIONS[self.normalize](energy, shower, at, (n_showers, math.prod(self.shape)))
             energy = energy / np.where(total > 0, total, 1)[shower]
-        return Deposits(shower, at, energy, plane.counts - np.bincount(shower, minlength=n_showers))
+        return Deposits(shower, at, energy, plane.counts - np.bincount(shower, minlength=n_showers), lost)
 
 
 def pixelate_cells(showers: ak.Array, image: CaloImage | None = None) -> npt.NDArray[np.float32]:

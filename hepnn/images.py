@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -45,6 +45,7 @@ from hepnn.pixels import (
     check_known,
     dense_images,
     pixels_in_frame,
+    share_outside,
     sparse_images,
     sums_at,
 )
@@ -134,9 +135,10 @@ class JetImage(ImageRepresentation):
     normalize: str | None = None
     data_format: str = "channels_last"
     subjet_radius: float = SUBJET_RADIUS
+    quantity: ClassVar[str] = "pT"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or not 0 < self.width <= 2 * np.pi:
+        if not isinstance(self.size, int) or self.size < 1 or not 0 < self.width <= 2 * np.pi:
             raise InputError(
                 f"asked for images of {self.size} pixels in a width of {self.width}; give at least 1 pixel, and a width "
                 "above 0 and up to 2π."
@@ -144,7 +146,10 @@ class JetImage(ImageRepresentation):
         if not self.subjet_radius > 0:
             raise InputError(f"asked for subjets of radius {self.subjet_radius}; give one above 0.")
         if isinstance(self.channels, str) or not self.channels or len(set(self.channels)) < len(self.channels):
-            raise InputError(f"asked for the channels {self.channels!r}; give a list of names, each once: ('pt',).")
+            raise InputError(
+                f"asked for the channels {self.channels!r}; give a list of names, each once: ('pt',), on the "
+                "command line channels=pt,"
+            )
         object.__setattr__(self, "channels", tuple(self.channels))
         for name in self.channels:
             check_known({"channels": name}, {"channels": CHANNELS})
@@ -165,6 +170,11 @@ class JetImage(ImageRepresentation):
         if self.data_format == "channels_first":
             return len(self.channels), self.size, self.size
         return self.size, self.size, len(self.channels)
+
+    @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """Mirror images, unless a flip has chosen one of them; turning them would undo the alignment, or blur it."""
+        return ("flip",) if self.flip is None else ()
 
     @property
     def channel_axis(self) -> int:
@@ -229,6 +239,7 @@ class JetImage(ImageRepresentation):
         )
         jet = plane.jet[inside]
         n_outside = plane.counts - np.bincount(jet, minlength=n_jets)
+        lost = share_outside(quantities["pt"], plane.jet, inside, n_images=n_jets)
         quantities = {name: values[inside] for name, values in quantities.items()}
         if self.normalize is not None:
             for name in quantities.keys() - {"count"}:
@@ -248,7 +259,7 @@ class JetImage(ImageRepresentation):
                 part = (part[0][members], part[1][members], part[2][members])
             parts.append(part)
         jet, at, value = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return Deposits(jet, at, value, n_outside)
+        return Deposits(jet, at, value, n_outside, lost)
 
 
 def pixelate(jets: ak.Array, image: JetImage | None = None) -> npt.NDArray[np.float32]:

@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ __all__ = [
     "check_known",
     "dense_images",
     "pixels_in_frame",
+    "share_outside",
     "sparse_images",
     "sums_at",
 ]
@@ -63,12 +64,14 @@ class Deposits(NamedTuple):
         pixel: (entry,) the index into the image, flattened.
         value: (entry,) what is added there.
         n_outside: (image,) records outside the frame.
+        share_outside: (image,) the share of pT, or of energy, that they carry.
     """
 
     image: Integers
     pixel: Integers
     value: Floats
     n_outside: Integers
+    share_outside: Floats
 
 
 class Images:
@@ -80,6 +83,7 @@ class Images:
         pixels: (pixel,) int32, the indices into the flattened image of those that are not 0, rising in each jet.
         values: (pixel,) float32, what they hold.
         n_outside: (jet,) how many records lay outside the frame.
+        share_outside: (jet,) the share of the jet's pT, or of the shower's energy, that they carry.
     """
 
     def __init__(
@@ -89,8 +93,10 @@ class Images:
         pixels: npt.NDArray[np.int32],
         values: npt.NDArray[np.float32],
         n_outside: Integers,
+        share_outside: Floats,
     ) -> None:
-        self.shape, self.offsets, self.pixels, self.values, self.n_outside = shape, offsets, pixels, values, n_outside
+        self.shape, self.offsets, self.pixels, self.values = shape, offsets, pixels, values
+        self.n_outside, self.share_outside = n_outside, share_outside
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -99,7 +105,8 @@ class Images:
         """The images of the jets ``rows``, a copy."""
         rows = self._rows(rows)
         entries, counts = self._entries(rows)
-        return Images(self.shape, _offsets(counts), self.pixels[entries], self.values[entries], self.n_outside[rows])
+        pixels, values = self.pixels[entries], self.values[entries]
+        return Images(self.shape, _offsets(counts), pixels, values, self.n_outside[rows], self.share_outside[rows])
 
     @property
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -168,9 +175,16 @@ class ImageRepresentation(ABC):
 
     Attributes:
         data_format: ``channels_last`` or ``channels_first``.
+        quantity: what the records of an image carry, in words.
     """
 
     data_format: str
+    quantity: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def default_augmentations(self) -> tuple[str, ...]:
+        """What training images are varied by, unless told otherwise: what the alignment leaves free."""
 
     @property
     @abstractmethod
@@ -213,6 +227,11 @@ class ImageRepresentation(ABC):
             InputError: an unknown name.
         """
         return image_augmenter(names, data_format=self.data_format)
+
+    def left_out(self, images: Images) -> str:
+        """Returns in words what of the records is not in their images; "" for nothing."""
+        share = float(images.share_outside.mean()) if len(images) else 0.0
+        return f"{100 * share:.2g} % of the {self.quantity} lies outside of the images, on average" if share else ""
 
     def settings(self) -> dict[str, Any]:
         """Returns the arguments with which a `hepnn.Tagger` makes this representation."""
@@ -263,6 +282,21 @@ def pixels_in_frame(
     return inside, column[inside].astype(np.int64) * size[1] + row[inside].astype(np.int64)
 
 
+def share_outside(weights: Floats, image: Integers, inside: Integers, *, n_images: int) -> Floats:
+    """Returns the share of the weight of each image's records that lies outside the frame, (image,); 0 of no weight.
+
+    Args:
+        weights: (record,); negative ones, which noise makes, do not count.
+        image: (record,) that each belongs to.
+        inside: indices of the records in the frame.
+        n_images: of all.
+    """
+    weights = np.maximum(weights, 0)
+    total = sums_at(image, weights, n=n_images)
+    kept = sums_at(image[inside], weights[inside], n=n_images)
+    return 1 - np.divide(kept, total, out=np.ones(n_images), where=total > 0)
+
+
 def blocks_of_images(counts: Integers, shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
     """Yields the blocks in which images are summed up: a slice of jets, and that of their records.
 
@@ -285,7 +319,7 @@ def sparse_images(blocks: Iterable[Deposits], shape: tuple[int, ...]) -> Images:
         shape: of one image.
     """
     counts, pixels = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    values, outside = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    values, outside, share = [np.empty(0, np.float32)], [np.empty(0, np.int64)], [np.empty(0)]
     size = math.prod(shape)
     for deposits in blocks:
         dense = _summed(deposits, size)
@@ -295,8 +329,9 @@ def sparse_images(blocks: Iterable[Deposits], shape: tuple[int, ...]) -> Images:
         pixels.append((at - image * size).astype(np.int32))
         values.append(dense[at].astype(np.float32))
         outside.append(deposits.n_outside)
+        share.append(deposits.share_outside)
     offsets = _offsets(np.concatenate(counts))
-    return Images(shape, offsets, np.concatenate(pixels), np.concatenate(values), np.concatenate(outside))
+    return Images(shape, offsets, *(np.concatenate(parts) for parts in (pixels, values, outside, share)))
 
 
 def dense_images(blocks: Iterable[Deposits], shape: tuple[int, ...], *, n_images: int) -> npt.NDArray[np.float32]:

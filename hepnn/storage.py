@@ -39,6 +39,16 @@ __all__ = ["check_target", "checksum", "load", "save", "set_weights"]
 
 FORMAT = 2
 DESCRIPTION, WEIGHTS, ONNX = "tagger.json", "weights.npz", "model.onnx"
+_NOT_RECIPE = (
+    "model",
+    "model_options",
+    "representation",
+    "representation_options",
+    "features",
+    "jet_features",
+    "schema",
+)
+"""Settings that are described apart from the recipe, as what became of them."""
 _PACKAGES = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy", "awkward", "scikit-learn")
 
 
@@ -103,11 +113,7 @@ def _write(tagger: Any, folder: Path) -> None:
 def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
     schema = tagger.read_schema()
     model = tagger.model
-    recipe = {
-        name: _plain(value)
-        for name, value in tagger.get_params(deep=False).items()
-        if name not in ("model", "model_options", "representation", "features", "jet_features", "schema")
-    }
+    recipe = {name: _plain(value) for name, value in tagger.get_params(deep=False).items() if name not in _NOT_RECIPE}
     training = tagger.training_
     return {
         "format": FORMAT,
@@ -124,7 +130,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
             for name, spec in tagger.inputs_.items()
         },
         "recipe": recipe,
-        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
+        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_, "left_out": tagger.left_out_},
         "why_keras": tagger.why_keras_,
         "checksums": {name: _sha256(folder / name) for name in (WEIGHTS, ONNX) if (folder / name).exists()},
     }
@@ -188,7 +194,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         }
         tagger.classes_ = np.array(description["classes"])
         training = dict(description["training"])
-        tagger.n_truncated_ = training.pop("n_truncated")
+        tagger.n_truncated_, tagger.left_out_ = training.pop("n_truncated"), training.pop("left_out", "")
         tagger.training_ = Trained(**training)
         if ONNX in description["checksums"]:
             tagger.onnx_ = (folder / ONNX).read_bytes()

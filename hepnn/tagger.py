@@ -26,13 +26,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
-from hepnn.clouds import Names, cloud_for
+from hepnn.clouds import Names
 from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.models import build_model
 from hepnn.prefetch import prefetched
-from hepnn.representations import describe
+from hepnn.representations import describe, representation_for
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
 from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
@@ -52,8 +52,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     Args:
         model: a name in `hepnn.models.MODELS`, ``package.module:function``, or a function that builds the model.
         model_options: keyword arguments of that function, such as ``{"units": (64,)}``.
-        representation: how jets become tensors, such as a `hepnn.clouds.ParticleCloud`; if None, a cloud made from the
-            five settings that follow.
+        representation: how jets become tensors: a key of `hepnn.representations.REPRESENTATIONS`, or "auto" for what the
+            model takes of such jets, or one that is made already, such as a `hepnn.images.JetImage`. A cloud is made
+            from the five settings that follow ``representation_options``.
+        representation_options: keyword arguments of an image, such as ``{"size": 25}``.
         features: what is seen of each particle: "auto" (all of `hepnn.features.AUTO_SETS` that the jets provide),
             names of features or sets, or Python functions. A mapping gives them for several collections.
         jet_features: what is seen of the jet as a whole: names in `hepnn.features.JET_FEATURES`, or functions.
@@ -61,7 +63,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         order_by: the particles' field that orders the sequence.
         descending: whether the greatest comes first.
         scaling: "fixed" for the features' own centre and scale, "fitted" to work them out from the training jets.
-        augment: names in `hepnn.augmentation.AUGMENTATIONS`: how training jets are varied.
+        augment: how training jets are varied: names in `hepnn.augmentation.AUGMENTATIONS`, of images in
+            `hepnn.image_augmentation.IMAGE_AUGMENTATIONS`; "auto" for the representation's own choice.
         class_weight: "balanced", or a weight for each class, or None.
         validation_fraction: share of the jets given to `fit` that is kept from training, to choose the best epoch.
         epochs: most epochs.
@@ -80,14 +83,15 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         model: str | Callable[..., Any] = defaults.MODEL,
         *,
         model_options: Mapping[str, Any] | None = None,
-        representation: Representation | None = None,
+        representation: str | Representation = defaults.REPRESENTATION,
+        representation_options: Mapping[str, Any] | None = None,
         features: Names | Mapping[str, Names] = defaults.FEATURES,
         jet_features: Names = (),
         max_particles: int = defaults.MAX_PARTICLES,
         order_by: str = "pt",
         descending: bool = True,
         scaling: str = defaults.SCALING,
-        augment: Sequence[str] = defaults.AUGMENT,
+        augment: str | Sequence[str] = defaults.AUGMENT,
         class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float = defaults.VALIDATION_FRACTION,
         epochs: int = defaults.EPOCHS,
@@ -103,6 +107,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.model = model
         self.model_options = model_options
         self.representation = representation
+        self.representation_options = representation_options
         self.features = features
         self.jet_features = jet_features
         self.max_particles = max_particles
@@ -157,15 +162,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = classes_of(labels)
-        self.representation_ = self.representation or cloud_for(
-            jets,
-            features=self.features,
-            jet_features=self.jet_features,
-            max_particles=self.max_particles,
-            order_by=self.order_by,
-            descending=self.descending,
-        )
+        self.representation_ = representation_for(jets, settings)
+        augment = self.representation_.default_augmentations if self.augment == "auto" else self.augment
         tensors = self.representation_.tensors(jets)
+        self.n_truncated_, self.left_out_ = tensors.n_truncated, self.representation_.left_out(tensors)
         if validation is None:
             kept, held_out = train_test_split(
                 np.arange(len(jets)),
@@ -188,7 +188,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             )
         check_validation(*validating[1:], classes=self.classes_)
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
-        self.n_truncated_ = tensors.n_truncated
         batches = training.BucketedBatches(
             tensors,
             targets,
@@ -196,7 +195,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             batch_size=self.batch_size,
             n_buckets=self.n_buckets,
             seed=self.seed,
-            augment=self.representation_.augmenter(self.augment) if self.augment else None,
+            augment=self.representation_.augmenter(augment) if augment else None,
         )
         with training.seeded(self.seed):
             model = self._build()
