@@ -93,6 +93,8 @@ class CaloImage(ImageRepresentation):
     def __post_init__(self) -> None:
         for name in ("size", "width", "time_edges"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not all(isinstance(number, int) for number in (*self.size, self.n_layers)):
+            raise InputError(f"asked for images of {self.size} pixels and {self.n_layers} layers; give whole numbers.")
         if len(self.size) != 2 or len(self.width) != 2 or min(self.size) < 1 or min(self.width) <= 0:
             raise InputError(
                 f"asked for images of {self.size} pixels in a frame of {self.width}; give a number above 0 for η and φ each."

@@ -331,7 +331,14 @@ def sparse_images(blocks: Iterable[Deposits], shape: tuple[int, ...]) -> Images:
         outside.append(deposits.n_outside)
         share.append(deposits.share_outside)
     offsets = _offsets(np.concatenate(counts))
-    return Images(shape, offsets, *(np.concatenate(parts) for parts in (pixels, values, outside, share)))
+    return Images(
+        shape,
+        offsets,
+        np.concatenate(pixels),
+        np.concatenate(values),
+        np.concatenate(outside),
+        np.concatenate(share),
+    )
 
 
 def dense_images(blocks: Iterable[Deposits], shape: tuple[int, ...], *, n_images: int) -> npt.NDArray[np.float32]:

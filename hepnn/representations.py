@@ -110,9 +110,12 @@ def _image(kind: str, options: Mapping[str, Any], *, asked: Mapping[str, Any]) -
     try:
         return found(**options)
     except TypeError as error:  # a text for a number, a number for a list
-        said = ", ".join(f"{name}={value!r}" for name, value in asked.items())
+        said, usual = (
+            ", ".join(f"{name}={values[name]!r}" for name in asked)
+            for values in (asked, {field.name: field.default for field in fields(found)})
+        )
         raise InputError(
-            f"asked for a {kind} with {said}; {error}. {found.__module__}.{found.__name__} says what each takes."
+            f"asked for a {kind} with {said}; that is not of the kind it takes, which is that of {usual}."
         ) from error
 
 

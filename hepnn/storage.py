@@ -34,6 +34,7 @@ from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
 from hepnn.tensors import TensorSpec
+from hepnn.transfer import Origin
 
 __all__ = ["check_target", "checksum", "load", "save", "set_weights"]
 
@@ -122,8 +123,9 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         "schema": None if schema is None else schema.to_dict(),
         "model": {
             "name": model if isinstance(model, str) else _name_of(model),
-            "options": dict(tagger.model_options or {}),
+            "options": tagger.model_options_,
         },
+        "origin": tagger.origin_ and tagger.origin_._asdict(),
         "representation": describe(tagger.representation_),
         "inputs": {
             name: {**spec._asdict(), "shape": list(spec.shape), "scaling": spec.scaling._asdict()}
@@ -145,6 +147,8 @@ def _plain(value: Any) -> Any:
     """The value as JSON can hold it: NumPy scalars as Python's, a mapping as pairs, whose keys need not be text."""
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(part)] for key, part in value.items()]
+    if isinstance(value, Path):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -172,7 +176,8 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 f"the tagger in {folder} has the model {name!r}, which is not hepnn's. Hand over its function: "
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             )
-        tagger.model_options = description["model"]["options"]
+        tagger.model_options = tagger.model_options_ = description["model"]["options"]
+        tagger.origin_ = Origin(**origin) if (origin := description.get("origin")) else None
         schema = description["schema"]
         tagger.schema = None if schema is None else Schema.from_dict(schema)
         try:

@@ -43,8 +43,6 @@ __all__ = ["Tagger"]
 _CHUNK = 20_000
 """Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
 
-_BY_KERAS = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
-
 
 class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Tells the classes of jets apart with a network on their particles.
@@ -75,6 +73,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         weight_decay: of AdamW.
         patience: stop after so many epochs without a better validation AUC.
         seed: of all that is random.
+        start_from: folder of a tagger to start from: the layers before the head are its own, inputs are scaled as there,
+            and of model options, representation and features what is left open is as there. The size of images, the
+            number of particles and the classes may be others.
+        freeze: "features" to keep those layers as they are, or None to train them on.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
 
@@ -102,6 +104,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         weight_decay: float = defaults.WEIGHT_DECAY,
         patience: int = defaults.PATIENCE,
         seed: int = defaults.SEED,
+        start_from: str | Path | None = None,
+        freeze: str | None = None,
         schema: str | Path | Schema | None = None,
     ) -> None:
         self.model = model
@@ -125,6 +129,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.weight_decay = weight_decay
         self.patience = patience
         self.seed = seed
+        self.start_from = start_from
+        self.freeze = freeze
         self.schema = schema
 
     def fit(
@@ -151,10 +157,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Raises:
             InputError: a setting makes no sense, no labels, fewer than two classes, a class without weight among the
                 validation jets, or weights that cannot be used.
-            TaggerError: the checkpoint is of another training.
+            TaggerError: the checkpoint is of another training, or this tagger cannot start from the other one.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn import training
+        from hepnn import training, transfer
 
         settings = self.get_params(deep=False)
         check_settings(settings)
@@ -162,7 +168,11 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = classes_of(labels)
-        self.representation_ = representation_for(jets, settings)
+        start = (
+            None if self.start_from is None else Tagger.load(self.start_from, custom=transfer.own_functions(settings))
+        )
+        self.model_options_ = transfer.options_of(settings, start=start)
+        self.representation_ = representation_for(jets, settings, start=start and start.representation_)
         augment = self.representation_.default_augmentations if self.augment == "auto" else self.augment
         tensors = self.representation_.tensors(jets)
         self.n_truncated_, self.left_out_ = tensors.n_truncated, self.representation_.left_out(tensors)
@@ -188,6 +198,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             )
         check_validation(*validating[1:], classes=self.classes_)
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
+        if start is not None:
+            self.inputs_ = transfer.scaled_as(self.inputs_, self.representation_.contents(), start=start)
         batches = training.BucketedBatches(
             tensors,
             targets,
@@ -199,6 +211,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         )
         with training.seeded(self.seed):
             model = self._build()
+            self.origin_ = start and transfer.begin(
+                model,
+                start,
+                path=self.start_from or "",
+                checksum=storage.checksum(start.weights_),
+                freeze=self.freeze,
+            )
             self.training_ = training.fit_model(
                 model,
                 batches,
@@ -210,7 +229,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 fingerprint=fingerprint(
-                    settings,
+                    {**settings, "start_from": self.origin_ and self.origin_.checksum},
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
@@ -225,7 +244,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return self
 
     def _build(self) -> Any:
-        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options)
+        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options_)
 
     @property
     def model_(self) -> Any:
@@ -269,7 +288,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
 
     def _warn_of_keras(self) -> None:
-        warnings.warn(f"{_BY_KERAS}: {self.why_keras_}", HepnnWarning, stacklevel=3)
+        slow = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
+        warnings.warn(f"{slow}: {self.why_keras_}", HepnnWarning, stacklevel=3)
 
     def tensors(self, jets: ak.Array) -> Tensors:
         """Returns what the network is given for these jets, to be scored with `scores`; errors as in `predict_proba`."""
@@ -299,8 +319,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
         """Returns the probability of each class, (jet, class), columns as in ``classes_``.
-
-        ONNX Runtime scores, whether the tagger was fitted or loaded.
 
         Raises:
             TaggerError: not fitted.

@@ -105,6 +105,8 @@ __all__ = ["train"]
     metavar="FOLDER",
     help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
 )
+@click.option("--start-from", metavar="FOLDER", help="Tagger to start from: its layers before the head are taken over.")
+@click.option("--freeze", type=click.Choice(["features"]), help="Keep the layers that were taken over as they are.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @overwrite_option
 @json_option
@@ -130,6 +132,8 @@ def train(  # one argument an option
     max_jets: int | None,
     seed: int,
     logs: str | None,
+    start_from: str | None,
+    freeze: str | None,
     resume: bool,
     overwrite: bool,
     as_json: bool,
@@ -183,6 +187,8 @@ def train(  # one argument an option
         learning_rate=learning_rate,
         patience=patience,
         seed=seed,
+        start_from=start_from,
+        freeze=freeze,
         schema=source.schema,
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -228,6 +234,7 @@ def train(  # one argument an option
         f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
         f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
         f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
+        + (f"\nstarted from {start_from}: {', '.join(tagger.origin_.layers)}" if tagger.origin_ else "")
         + (f"\n{tagger.left_out_}" if tagger.left_out_ else "")
     )
     report_skipped(skipped)
