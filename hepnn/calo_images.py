@@ -27,12 +27,12 @@ import numpy.typing as npt
 from hepnn.alignment import CENTERS, Plane, plane_of, wrapped
 from hepnn.errors import InputError
 from hepnn.formulas import Columns
+from hepnn.image_representation import ImageRepresentation
 from hepnn.images import NORMALIZATIONS
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
     Deposits,
-    ImageRepresentation,
     Images,
     blocks_of_images,
     check_finite,
@@ -139,6 +139,12 @@ class CaloImage(ImageRepresentation):
         channels = "one" if "one" in self.axes else "layer"
         before = self.axes[: self.axes.index(channels)]
         return len(before) + before.count("pixel")  # a pixel stands for two axes
+
+    @property
+    def plane_axes(self) -> tuple[int, int]:
+        """Which axes of an image η and φ are."""
+        first = self.axes.index("pixel")
+        return first, first + 1
 
     def contents(self) -> dict[str, Contents]:
         """Returns what the tensor holds, by its name."""

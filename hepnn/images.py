@@ -33,12 +33,12 @@ import numpy.typing as npt
 from hepnn.alignment import CENTERS, FLIPS, ROTATIONS, SUBJET_RADIUS, Plane, plane_of, wrapped
 from hepnn.errors import FeatureError, InputError
 from hepnn.formulas import Columns
+from hepnn.image_representation import ImageRepresentation
 from hepnn.jets import check_jets, members_of
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
     Deposits,
-    ImageRepresentation,
     Images,
     blocks_of_images,
     check_finite,
@@ -180,6 +180,11 @@ class JetImage(ImageRepresentation):
     def channel_axis(self) -> int:
         """Which axis of an image its channels are."""
         return 0 if self.data_format == "channels_first" else 2
+
+    @property
+    def plane_axes(self) -> tuple[int, int]:
+        """Which axes of an image η and φ are."""
+        return (1, 2) if self.data_format == "channels_first" else (0, 1)
 
     def contents(self) -> dict[str, Contents]:
         """Returns what the tensor holds, by its name."""

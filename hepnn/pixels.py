@@ -13,25 +13,18 @@ precision and kept in single.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import InputError, closest
-from hepnn.image_augmentation import image_augmenter
-from hepnn.scaling import Scaling
-from hepnn.tensors import Augment, TensorSpec
 
 __all__ = [
     "DATA_FORMATS",
     "IMAGE",
     "Deposits",
-    "ImageRepresentation",
     "Images",
     "blocks_of_images",
     "check_finite",
@@ -168,91 +161,6 @@ class Images:
             return slice(self.offsets[rows[0]], self.offsets[rows[-1] + 1]), counts
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(self.offsets[rows], counts) + within, counts
-
-
-class ImageRepresentation(ABC):
-    """What the representations of jets and showers as images have in common (see `hepnn.tensors.Representation`).
-
-    Attributes:
-        data_format: ``channels_last`` or ``channels_first``.
-        quantity: what the records of an image carry, in words.
-    """
-
-    data_format: str
-    quantity: ClassVar[str]
-
-    @property
-    @abstractmethod
-    def default_augmentations(self) -> tuple[str, ...]:
-        """What training images are varied by, unless told otherwise: what the alignment leaves free."""
-
-    @property
-    @abstractmethod
-    def channel_axis(self) -> int:
-        """Which axis of an image its channels are."""
-
-    def specs(self, images: Images, *, scaling: str) -> dict[str, TensorSpec]:
-        """Returns what the network is told of the images.
-
-        Args:
-            images: those of the training jets.
-            scaling: "fixed" to leave the pixels as they are, "fitted" to divide each channel by the root mean square of
-                its pixels that are not empty. Either way an empty pixel is 0.
-
-        Raises:
-            InputError: another scaling.
-        """
-        if scaling not in ("fixed", "fitted"):
-            raise InputError(f"asked for the scaling {scaling!r}; known: fixed, fitted.")
-        n_channels = images.shape[self.channel_axis]
-        scale = np.ones(n_channels)
-        if scaling == "fitted":
-            channel = np.unravel_index(images.pixels, images.shape)[self.channel_axis]
-            squares = sums_at(channel, images.values.astype(np.float64) ** 2, n=n_channels)
-            counts = np.bincount(channel, minlength=n_channels)
-            scale = np.sqrt(np.divide(counts, squares, out=scale, where=squares > 0))
-        limit = float(np.finfo(np.float32).max)
-        of_channels = Scaling(
-            (0.0,) * n_channels, tuple(map(float, scale)), (-limit,) * n_channels, (limit,) * n_channels
-        )
-        return {IMAGE: TensorSpec(images.shape, of_channels, channel_axis=self.channel_axis)}
-
-    def augmenter(self, names: Sequence[str]) -> Augment:
-        """Returns the function that varies a training batch.
-
-        Args:
-            names: keys of `hepnn.image_augmentation.IMAGE_AUGMENTATIONS`.
-
-        Raises:
-            InputError: an unknown name.
-        """
-        return image_augmenter(names, data_format=self.data_format)
-
-    def left_out(self, images: Images) -> str:
-        """Returns in words what of the records is not in their images; "" for nothing."""
-        share = float(images.share_outside.mean()) if len(images) else 0.0
-        return f"{100 * share:.2g} % of the {self.quantity} lies outside of the images, on average" if share else ""
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the arguments with which a `hepnn.Tagger` makes this representation."""
-        return {"representation": self}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns a description that JSON can hold."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # every child is a dataclass
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-    @classmethod
-    def from_dict(
-        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]] = MappingProxyType({})
-    ) -> Self:
-        """Returns the representation that `to_dict` described.
-
-        Args:
-            description: what `to_dict` returned.
-            custom: the user's own features, as other representations take them; images have none.
-        """
-        return cls(**description)
 
 
 def sums_at(index: Integers, values: Floats, *, n: int) -> Floats:

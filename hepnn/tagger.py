@@ -168,7 +168,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = classes_of(labels)
-        start = (
+        start: Any = (
             None if self.start_from is None else Tagger.load(self.start_from, custom=transfer.own_functions(settings))
         )
         self.model_options_ = transfer.options_of(settings, start=start)
