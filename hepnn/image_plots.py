@@ -176,18 +176,14 @@ def plot_overview(images: Images, labels: Any = None, *, representation: Any, ch
         one = images.pad((filled if len(filled) else own)[:1])[IMAGE][0]
         rows["one"][f"one: {name}"] = representation.plane(one, channel=channel)
         rows["average"][f"average: {name}"] = representation.plane(images.moments(own)[0], channel=channel)
-        if len(classes) > 2 or (len(classes) == 2 and name == classes[0]):
-            rest = images.moments(names != name)[0]
-            rows["difference"][f"{name} − {'others' if len(classes) > 2 else classes[1]}"] = rows["average"][
-                f"average: {name}"
-            ] - representation.plane(rest, channel=channel)
+        if len(classes) > 1:
+            rest = representation.plane(images.moments(names != name)[0], channel=channel)
+            others = "others" if len(classes) > 2 else classes[classes != name][0]
+            rows["difference"][f"{name} − {others}"] = rows["average"][f"average: {name}"] - rest
     return _overview(
         [row for row in rows.values() if row],
         width=representation.width,
-        labels=[
-            _label(f"{what} per pixel", unit)
-            for what in (quantity, f"mean {quantity}", f"difference of mean {quantity}")
-        ],
+        labels=[_label(what, unit) for what in (f"{quantity} per pixel", f"mean {quantity} per pixel", "difference")],
     )
 
 
@@ -196,7 +192,7 @@ def _overview(rows: list[dict[str, Image]], *, width: float | tuple[float, float
     n_columns = len(rows[0])
     side = _PANEL if n_columns <= _PER_ROW else _SMALL_PANEL
     with styled():
-        figure = Figure(figsize=(1.6 + side * n_columns, 0.4 + 1.1 * side * len(rows)), layout="compressed")
+        figure = Figure(figsize=(1.8 + side * n_columns, 0.6 + 1.05 * side * len(rows)), layout="compressed")
         panels = figure.subplots(len(rows), n_columns, sharex=True, sharey=True, squeeze=False)
         for number, (row, label) in enumerate(zip(rows, labels, strict=False)):
             drawn = list(row.values())
@@ -205,10 +201,7 @@ def _overview(rows: list[dict[str, Image]], *, width: float | tuple[float, float
                 mesh = _draw(axes, image, width, norm, cmap=cmap)
                 axes.set_title(title)
                 axes.label_outer()
-            for axes in panels[number][len(row) :]:
-                axes.remove()
-                panels[number - 1][list(panels[number]).index(axes)].xaxis.set_tick_params(labelbottom=True)
-            _bar(mesh, panels[number].tolist()[: len(row)], label)
+            _bar(mesh, panels[number].tolist(), label)
     first: Axes = panels[0, 0]
     return first
 
@@ -222,7 +215,8 @@ def _about(representation: Any, channel: str | None) -> tuple[str, str, str | No
     if channel is None:
         return representation.quantity, contents.units[0], None
     kind, _, what = channel.rpartition("_")
-    return f"{kind.replace('_', ' ')} {'$p_T$' if what == 'pt' else what}".strip(), units.get(channel, "1"), channel
+    what = {"pt": "$p_T$", "count": "particles"}.get(what, what)
+    return f"{kind.replace('_', ' ')} {what}".strip(), units.get(channel, "1"), channel
 
 
 def _two_sided(images: list[Image]) -> Normalize:
@@ -270,6 +264,8 @@ def _draw(axes: Axes, image: Image, width: float | tuple[float, float], norm: No
 def _bar(mesh: Any, axes: Axes | list[Axes], label: str) -> None:
     figure = axes[0].figure if isinstance(axes, list) else axes.figure
     bar = figure.colorbar(mesh, ax=axes, label=label)
+    if isinstance(mesh.norm, SymLogNorm):  # within its linear part labels would touch
+        bar.set_ticks([tick for tick in bar.get_ticks() if tick == 0 or abs(tick) > 2 * mesh.norm.linthresh])
     bar.ax.grid(False)
 
 

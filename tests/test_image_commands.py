@@ -86,7 +86,7 @@ def test_pictures_of_images_are_drawn_by_a_command(run, showers, tmp_path):
 
 
 def test_a_cloud_network_refuses_images(run, showers, tmp_path):
-    with pytest.raises(InputError, match="'image' has the shape .* of an image. Choose the representation 'cloud'"):
+    with pytest.raises(InputError, match=r"'image' has the shape .* of an image. Choose the representation 'cloud'"):
         run(f"train {showers} --model gru --representation calo-image {PIXELS} -o {tmp_path / 'tagger'}")
 
 
