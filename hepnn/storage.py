@@ -177,7 +177,8 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             )
         tagger.model_options = tagger.model_options_ = description["model"]["options"]
-        tagger.origin_ = Origin(**origin) if (origin := description.get("origin")) else None
+        origin = description.get("origin")
+        tagger.origin_ = None if origin is None else Origin(**{**origin, "layers": tuple(origin["layers"])})
         schema = description["schema"]
         tagger.schema = None if schema is None else Schema.from_dict(schema)
         try:
