@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hepnn.errors import InputError, TaggerError
-from hepnn.models import MODELS
+from hepnn.models import MODELS, resolve_model
 from hepnn.tensors import Contents, TensorSpec
 
 __all__ = ["FREEZE", "Origin", "begin", "options_of", "own_functions", "scaled_as", "take_over"]
@@ -47,7 +47,8 @@ def own_functions(settings: Mapping[str, Any]) -> list[Any]:
     features = settings["features"]
     groups = [*(features.values() if isinstance(features, Mapping) else (features,)), settings["jet_features"]]
     found = [part for group in groups if not isinstance(group, str) for part in group if not isinstance(part, str)]
-    return [*found, settings["model"]] if callable(settings["model"]) else found
+    model = settings["model"]
+    return found if model in MODELS else [*found, resolve_model(model)]
 
 
 def options_of(settings: Mapping[str, Any], *, start: Any = None) -> dict[str, Any]:
@@ -64,9 +65,11 @@ def options_of(settings: Mapping[str, Any], *, start: Any = None) -> dict[str, A
     if start is None:
         return options
     ours, theirs = settings["model"], start.model
-    if ours != theirs and ours in MODELS and theirs in MODELS:
+    if resolve_model(ours) is resolve_model(theirs):
+        return {**start.model_options, **options}
+    if ours in MODELS and theirs in MODELS:
         raise TaggerError(f"asked to start a {ours} from a tagger that is a {theirs}. Choose the model {theirs!r}.")
-    return {**start.model_options, **options} if ours == theirs else options
+    return options
 
 
 def scaled_as(

@@ -9,7 +9,8 @@ from hepnn.calo_images import CaloImage
 from hepnn.clouds import ParticleCloud
 from hepnn.errors import InputError
 from hepnn.images import JetImage
-from hepnn.representations import representation_for
+from hepnn.models import MODELS
+from hepnn.representations import LAYOUTS, representation_for
 from tests.conftest import make_jets
 
 MODELS_OF = {
@@ -38,6 +39,10 @@ def test_a_network_is_given_what_it_takes(records, case):
     which, expected = MODELS_OF[case]
     found = chosen(records[which], model=case.removesuffix("-showers"))
     assert found == expected or isinstance(found, expected if isinstance(expected, type) else ())
+
+
+def test_networks_of_images_are_networks_of_ours():
+    assert LAYOUTS.keys() < MODELS.keys()
 
 
 def test_a_function_of_ones_own_is_given_a_cloud_unless_told_otherwise(records):

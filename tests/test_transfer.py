@@ -11,6 +11,7 @@ from hepnn import Tagger
 from hepnn.errors import InputError, TaggerError
 from hepnn.images import JetImage
 from hepnn.models import build_model
+from hepnn.models.deepsets import deepsets
 from hepnn.scaling import Scaling
 from hepnn.storage import checksum
 from hepnn.tensors import TensorSpec
@@ -196,6 +197,19 @@ def test_features_of_ones_own_are_found_in_the_tagger_to_start_from(jets, tmp_pa
 def test_a_tagger_that_cannot_start_from_the_other_one_says_why(folders, jets, name, settings, message):
     with pytest.raises((TaggerError, InputError), match=message):
         Tagger(**{"model": name, "start_from": folders[name], **QUICK, **settings}).fit(jets)
+
+
+def mine(inputs, n_classes, *, width=4):
+    return deepsets(inputs, n_classes, encoder=(width,), head_units=())
+
+
+@pytest.mark.parametrize("name", [mine, f"{__name__}:mine"], ids=["function", "path"])
+def test_a_network_of_ones_own_starts_from_itself(jets, tmp_path, name):
+    settings = {**QUICK, "features": ["log_pt"]}
+    folder = Tagger(name, model_options={"width": 3}, **settings).fit(jets).save(tmp_path / "tagger")
+    tagger = Tagger(name, start_from=folder, freeze="features", **settings).fit(jets)
+    assert tagger.model_options_ == {"width": 3}
+    assert tagger.origin_.layers == ("particles_encoder_0",)
 
 
 def test_freezing_needs_a_tagger_to_start_from(jets):
