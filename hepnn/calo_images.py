@@ -93,12 +93,14 @@ class CaloImage(ImageRepresentation):
     def __post_init__(self) -> None:
         for name in ("size", "width", "time_edges"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if not all(isinstance(number, int) for number in (*self.size, self.n_layers)):
+        if not all(isinstance(number, int | np.integer) for number in (*self.size, self.n_layers)):
             raise InputError(f"asked for images of {self.size} pixels and {self.n_layers} layers; give whole numbers.")
         if len(self.size) != 2 or len(self.width) != 2 or min(self.size) < 1 or min(self.width) <= 0:
             raise InputError(
                 f"asked for images of {self.size} pixels in a frame of {self.width}; give a number above 0 for η and φ each."
             )
+        object.__setattr__(self, "size", tuple(map(int, self.size)))  # NumPy's cannot be saved
+        object.__setattr__(self, "n_layers", int(self.n_layers))
         if self.width[1] > 2 * np.pi or self.n_layers < 1:
             raise InputError(
                 f"asked for a frame of {self.width[1]} in φ and {self.n_layers} layers; give at most 2π, and at least 1."

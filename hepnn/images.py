@@ -138,7 +138,7 @@ class JetImage(ImageRepresentation):
     quantity: ClassVar[str] = "pT"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or self.size < 1 or not 0 < self.width <= 2 * np.pi:
+        if not isinstance(self.size, int | np.integer) or self.size < 1 or not 0 < self.width <= 2 * np.pi:
             raise InputError(
                 f"asked for images of {self.size} pixels in a width of {self.width}; give at least 1 pixel, and a width "
                 "above 0 and up to 2π."
@@ -151,6 +151,7 @@ class JetImage(ImageRepresentation):
                 "command line channels=pt,"
             )
         object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "size", int(self.size))  # NumPy's cannot be saved
         for name in self.channels:
             check_known({"channels": name}, {"channels": CHANNELS})
         check_known(

@@ -1,5 +1,7 @@
 """Representations by name: which one a network takes, its options, its augmentation, and what it leaves out."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -60,6 +62,8 @@ def test_options_of_an_image_are_those_of_its_class(records):
     )
     found = chosen(records["showers"], model="cnn3d", representation_options={"size": [7, 9], "n_layers": 3})
     assert found == CaloImage("volume", size=(7, 9), n_layers=3)
+    assert json.dumps(JetImage(size=np.int64(9)).to_dict()) == json.dumps(JetImage(size=9).to_dict())
+    assert json.dumps(CaloImage(size=np.array([7, 9]), n_layers=np.int64(3)).to_dict())
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,13 @@ def test_a_tagger_augments_as_its_representation_suggests_unless_told_otherwise(
         make_jets(60)
     )
     assert asked == ([] if names is None else [names])
+
+
+def test_augmentations_are_a_list():
+    with pytest.raises(
+        InputError, match=r"asked for augment='flip'; give a list of names, such as \['flip'\], or 'auto'"
+    ):
+        Tagger(augment="flip").fit(make_jets(10))
 
 
 def test_an_image_says_what_share_lies_outside():

@@ -126,7 +126,7 @@ def test_features_that_are_not_frozen_learn(folders, other_jets):
     )
 
 
-@pytest.mark.parametrize(("name", "last"), [("cnn2d", "image_flat"), ("deepsets", "joined")])
+@pytest.mark.parametrize(("name", "last"), [("cnn2d", "image_flat"), ("deepsets", "particles_sum_scale")])
 def test_frozen_features_see_the_inputs_as_they_did_when_they_were_learned(folders, other_jets, name, last):
     there = Tagger.load(folders[name])
     tagger = Tagger(name, start_from=folders[name], freeze="features", **QUICK).fit(other_jets)
