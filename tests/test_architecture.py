@@ -28,6 +28,7 @@ ORDER = [
     "augmentation image_augmentation tensors",
     "clouds",
     "pixels",
+    "image_representation",
     "alignment",
     "images",
     "calo_images",

@@ -1,7 +1,8 @@
 """Networks by name: Keras functional models, built for the tensors of a representation.
 
 `MODELS` is the registry, a literal dict of ``module:function``, so that listing the names does not load TensorFlow. To
-add a network, write a function like `hepnn.models.recurrent.gru` and its entry here; or hand your own to
+add a network, write a function like `hepnn.models.recurrent.gru` and its entry here (and one in
+`hepnn.representations.LAYOUTS`, if it takes images); or hand your own to
 ``Tagger(model=my_function)``, or on the command line ``--model package.module:function``. It is called as
 
     my_function(inputs, n_classes, **options) -> keras.Model
