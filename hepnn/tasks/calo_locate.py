@@ -132,7 +132,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         detector(GRID, filters=(16, 32) if quick else (32, 48), channels=_N_LAYERS),
         fresh(draw, rngs.train, batch_size=64, steps=40 if quick else 150),
         validation=draw(100 if quick else 500, rngs.validation),
-        epochs=3 if quick else 10,
+        epochs=3 if quick else 6,
         learning_rate=4e-3,
         loss=detection_loss,
         report=report,
