@@ -9,6 +9,9 @@ add a network, write a function like `hepnn.models.recurrent.gru` and its entry 
 
 where ``inputs`` describes each tensor (`hepnn.tensors.TensorSpec`), and returns a model that takes a dict of
 those tensors and gives class probabilities, (jet, class).
+
+Networks with other answers are ordinary Keras models for your own training, beside the registry:
+`hepnn.models.multi_output`, with several answers, and `hepnn.models.decoder`, with an answer for every pixel.
 """
 
 from __future__ import annotations
