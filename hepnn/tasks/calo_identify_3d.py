@@ -143,7 +143,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "examples": _examples(test, scores[CNN]),
             "profiles": _profiles(test, is_electron),
             "ROC": plot_roc({name: roc(is_electron, score) for name, score in scores.items()}).figure,
-            "rejection by energy": energy_figure(rejections, edges=EDGES, ylabel=title),
+            "rejection by energy": energy_figure(rejections, edges=EDGES, ylabel=title, logarithmic=True),
             "learning": learning_curves(fits, key="auc", label="validation AUC"),
         },
     )
@@ -180,7 +180,7 @@ def _examples(showers: ak.Array, score: Floats) -> Figure:
     with styled():
         figure = Figure(figsize=(13.5, 7.2), layout="constrained")
         panels = figure.subplots(len(chosen), len(shown_layers), sharex=True, sharey=True)
-        norm = LogNorm(1e-4, 1)
+        norm = LogNorm(1e-3, 0.3)
         for row, volume, index in zip(panels, volumes, chosen, strict=True):
             for axes, layer in zip(row, shown_layers, strict=True):
                 mesh = axes.imshow(

@@ -49,7 +49,12 @@ def energy_table(values: ByName, title: str, *, edges: Sequence[float]) -> Table
 
 
 def energy_figure(
-    values: ByName, *, edges: Sequence[float], ylabel: str, marks: Mapping[str, float] | None = None
+    values: ByName,
+    *,
+    edges: Sequence[float],
+    ylabel: str,
+    marks: Mapping[str, float] | None = None,
+    logarithmic: bool = False,
 ) -> Figure:
     """Returns a figure of what was measured against energy, with ±1σ; an arrow is a lower limit.
 
@@ -58,6 +63,7 @@ def energy_figure(
         edges: of the ranges.
         ylabel: what was measured.
         marks: energies in GeV that are worth a line, by what is to be written there.
+        logarithmic: whether the vertical axis is.
     """
     low, high = np.array(edges[:-1]), np.array(edges[1:])
     middle = np.sqrt(low * high)
@@ -73,10 +79,10 @@ def energy_figure(
             axes.plot(middle[~known], limits[~known], "^", color=color, ms=9)
         for text, at in (marks or {}).items():
             axes.axvline(at, color="0.4", ls="--", lw=1.2)
-            axes.text(at, 0.02, f" {text}", transform=axes.get_xaxis_transform(), rotation=90, ha="right", fontsize=10)
+            axes.text(at, 0.3, f" {text}", transform=axes.get_xaxis_transform(), rotation=90, ha="right", fontsize=10)
         axes.set_xscale("log")
         axes.set_xticks(edges, [f"{edge:g}" for edge in edges])
         axes.minorticks_off()
-        axes.set(xlabel="energy [GeV]", ylabel=ylabel)
+        axes.set(xlabel="energy [GeV]", ylabel=ylabel, yscale="log" if logarithmic else "linear")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
