@@ -25,18 +25,17 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hepnn.calo_images import CaloImage
 from hepnn.generators.calorimeter import BARREL
 from hepnn.generators.cascades import MASS_PIZERO
-from hepnn.plots import plot_roc, styled
+from hepnn.plots import plot_roc
 from hepnn.roc import auc, auc_difference, background_rejection, roc
 from hepnn.tagger import Tagger
 from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
-from hepnn.tasks.pictures import learning_curves
+from hepnn.tasks.pictures import layer_grid, learning_curves
 from hepnn.tasks.separation import by_energy, energy_figure, energy_table
 from hepnn.tasks.shower_shapes import N_STRIPS, grown, layer_images, photon_shapes, scored
 from hepnn.tasks.task import Fit, Outcome, Report, Table
@@ -46,6 +45,7 @@ __all__ = ["IMAGES", "run"]
 Floats = npt.NDArray[np.floating[Any]]
 
 CLASSES = ("photon", "pizero")
+SYMBOLS = {"photon": "photon", "pizero": r"$\pi^0$"}
 EFFICIENCY = 0.9
 """Photon efficiency at which the rejection of pions is quoted."""
 EDGES = (10, 16, 25, 40, 63, 100)
@@ -125,20 +125,11 @@ def _examples(showers: ak.Array, score: Floats) -> Figure:
     energy, label = showers.energy.to_numpy(), showers.label.to_numpy()
     wanted = (12, 25, 50, 90)
     chosen = [int(np.abs(np.log(energy / at) + 100 * (label != name)).argmin()) for name in CLASSES for at in wanted]
-    strips = layer_images(showers[chosen], 0, size=(N_STRIPS, 3))
-    height = 3 * BARREL.layers[0].phi_cell
-    extent = (-N_STRIPS * STRIP / 2, N_STRIPS * STRIP / 2, -height / 2, height / 2)
-    with styled():
-        figure = Figure(figsize=(12.5, 6.0), layout="constrained")
-        panels = figure.subplots(2, len(wanted), sharex=True, sharey=True)
-        norm = LogNorm(strips[strips > 0].min(), strips.max())
-        for axes, image, index in zip(panels.flat, strips, chosen, strict=True):
-            shown = np.ma.masked_less_equal(image.T, 0)
-            mesh = axes.imshow(shown, origin="lower", extent=extent, aspect="auto", norm=norm, cmap="viridis")
-            name = {"photon": "photon", "pizero": r"$\pi^0$"}[str(label[index])]
-            axes.set_title(f"{name}, {energy[index]:.0f} GeV\np(photon) = {score[index]:.2f}", fontsize=12)
-            axes.grid(False)
-            axes.set(xlabel=r"$\Delta\eta$", ylabel=r"$\Delta\varphi$ [rad]")
-            axes.label_outer()
-        figure.colorbar(mesh, ax=panels, label="energy of a strip [GeV]")
-    return figure
+    titles = [f"{SYMBOLS[str(label[i])]}, {energy[i]:.0f} GeV\np(photon) = {score[i]:.2f}" for i in chosen]
+    return layer_grid(
+        layer_images(showers[chosen], 0, size=(N_STRIPS, 3)),
+        titles,
+        widths=[(N_STRIPS * STRIP, 3 * BARREL.layers[0].phi_cell)] * len(chosen),
+        quantity="energy of a strip [GeV]",
+        columns=len(wanted),
+    )
