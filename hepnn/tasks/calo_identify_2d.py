@@ -31,14 +31,14 @@ from hepnn.calo_images import CaloImage
 from hepnn.generators.calorimeter import BARREL
 from hepnn.generators.cascades import MASS_PIZERO
 from hepnn.plots import plot_roc
-from hepnn.roc import auc, auc_difference, background_rejection, roc
+from hepnn.roc import auc, auc_difference, roc
 from hepnn.tagger import Tagger
 from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.pictures import layer_grid, learning_curves
-from hepnn.tasks.separation import by_energy, energy_figure, energy_table
+from hepnn.tasks.separation import by_energy, energy_figure, energy_table, tagger_table
 from hepnn.tasks.shower_shapes import N_STRIPS, grown, layer_images, photon_shapes, scored
-from hepnn.tasks.task import Fit, Outcome, Report, Table
+from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["IMAGES", "run"]
 
@@ -46,8 +46,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 CLASSES = ("photon", "pizero")
 SYMBOLS = {"photon": "photon", "pizero": r"$\pi^0$"}
-EFFICIENCY = 0.9
-"""Photon efficiency at which the rejection of pions is quoted."""
+EFFICIENCIES = (0.9,)
+"""Photon efficiencies at which the rejection of pions is quoted."""
 EDGES = (10, 16, 25, 40, 63, 100)
 """GeV, of the ranges of energy."""
 
@@ -80,16 +80,6 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     scores[TREES] = scored(trees, photon_shapes(test))
 
     cnn = scores["CNN"]
-    rows = [
-        (
-            name,
-            fits[name].model.count_params() if name in fits else "–",
-            auc(is_photon, score),
-            background_rejection(is_photon, score, signal_efficiency=EFFICIENCY),
-            auc_difference(is_photon, cnn, score) if name != "CNN" else "–",
-        )
-        for name, score in scores.items()
-    ]
     areas = by_energy(scores, is_photon, test.energy.to_numpy(), edges=EDGES, measure=auc)
     closest = {
         "least angle: a cell": 2 * MASS_PIZERO / CELL[0],
@@ -104,10 +94,13 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         fits=fits,
         n_test=len(test),
         tables=[
-            Table(
-                f"{len(train):,} showers to train on, {len(test):,} to test",
-                ("tagger", "parameters", "AUC", f"pion rejection at {EFFICIENCY:.0%}", "AUC below the CNN's by"),
-                rows,
+            tagger_table(
+                scores,
+                is_photon,
+                fits=fits,
+                background="pion",
+                efficiencies=EFFICIENCIES,
+                title=f"{len(train):,} showers to train on, {len(test):,} to test",
             ),
             energy_table(areas, "AUC by energy", edges=EDGES),
         ],

@@ -29,15 +29,15 @@ from matplotlib.figure import Figure
 from hepnn.calo_images import CaloImage, pixelate_cells
 from hepnn.generators.calorimeter import LEAD_ARGON, Calorimeter, Layer
 from hepnn.plots import COLORS, plot_roc, styled
-from hepnn.roc import Measured, auc, background_rejection, roc
+from hepnn.roc import Measured, background_rejection, roc
 from hepnn.tagger import Tagger
 from hepnn.tasks.calo_data import CELL, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.measuring import bootstrapped
 from hepnn.tasks.pictures import layer_grid, learning_curves
-from hepnn.tasks.separation import by_energy, energy_figure, energy_table
+from hepnn.tasks.separation import by_energy, energy_figure, energy_table, tagger_table
 from hepnn.tasks.shower_shapes import grown, layer_fractions, scored
-from hepnn.tasks.task import Fit, Outcome, Report, Table
+from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["TWELVE", "VOLUME", "draw", "run"]
 
@@ -108,20 +108,11 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         PROFILE: scored(trees, _profile(test)),
     }
 
-    def rejection(is_electron: Flags, score: Floats, efficiency: float = EFFICIENCIES[1]) -> Measured:
-        return background_rejection(is_electron, score, signal_efficiency=efficiency)
+    def rejection(is_electron: Flags, score: Floats) -> Measured:
+        return background_rejection(is_electron, score, signal_efficiency=EFFICIENCIES[-1])
 
-    rows = [
-        (
-            name,
-            fits[name].model.count_params() if name in fits else "–",
-            auc(is_electron, score),
-            *(rejection(is_electron, score, efficiency) for efficiency in EFFICIENCIES),
-        )
-        for name, score in scores.items()
-    ]
     rejections = by_energy(scores, is_electron, test.energy.to_numpy(), edges=EDGES, measure=rejection)
-    title = f"pion rejection at {EFFICIENCIES[1]:.0%} electron efficiency"
+    title = f"pion rejection at {EFFICIENCIES[-1]:.0%} electron efficiency"
     return Outcome(
         measured={
             title: rejection(is_electron, scores[CNN]),
@@ -130,11 +121,14 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         fits=fits,
         n_test=len(test),
         tables=[
-            Table(
-                f"{len(train):,} showers to train on; {is_electron.sum():,} electrons and {(~is_electron).sum():,} "
+            tagger_table(
+                scores,
+                is_electron,
+                fits=fits,
+                background="pion",
+                efficiencies=EFFICIENCIES,
+                title=f"{len(train):,} showers to train on; {is_electron.sum():,} electrons and {(~is_electron).sum():,} "
                 "pions to test",
-                ("tagger", "parameters", "AUC", *(f"pion rejection at {each:.0%}" for each in EFFICIENCIES)),
-                rows,
             ),
             energy_table(rejections, title.capitalize(), edges=EDGES),
         ],
@@ -157,7 +151,7 @@ def _gain(scores: dict[str, Floats], is_electron: Flags, *, rng: np.random.Gener
 
     def ratio(rows: npt.NDArray[np.intp]) -> float:
         ours, theirs = (
-            background_rejection(is_electron[rows], scores[name][rows], signal_efficiency=EFFICIENCIES[1]).value
+            background_rejection(is_electron[rows], scores[name][rows], signal_efficiency=EFFICIENCIES[-1]).value
             for name in (CNN, PROFILE)
         )
         return ours / theirs

@@ -29,8 +29,8 @@ from hepnn.generators.calorimeter import BARREL, Calorimeter
 from hepnn.roc import auc
 from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 from hepnn.tasks.calo_identify_2d import SYMBOLS
-from hepnn.tasks.few_labels import RATE, compare, convolutions, head, joined, scores_figure, scores_table
-from hepnn.tasks.fitting import fit, streams
+from hepnn.tasks.few_labels import compare, convolutions, pretrain, scores_figure, scores_table
+from hepnn.tasks.fitting import streams
 from hepnn.tasks.measuring import mean
 from hepnn.tasks.pictures import layer_grid
 from hepnn.tasks.shower_shapes import N_STRIPS, layer_images
@@ -96,17 +96,14 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     n_sets = 2 if quick else 3
     test = draw_new(1_000 if quick else 4_000, rngs.test)
     body = convolutions(NEW.n_layers)
-    pretrained = fit(
-        joined(body, head(len(CLASSES)), shape=OLD.shape),
+    pretrained = pretrain(
+        body,
         draw_old(3_000 if quick else 20_000, rngs.train),
         validation=draw_old(500 if quick else 2_000, rngs.validation),
+        n_kinds=len(CLASSES),
         epochs=2 if quick else 4,
         batch_size=64,
-        learning_rate=RATE,
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
         report=report,
-        name="pretraining",
     )
     compared = compare(
         draw_new,

@@ -1,4 +1,8 @@
-"""Two kinds of particle told apart against energy: what several calorimeter tasks work out, tabulate and draw."""
+"""Signal told from background: the tables and pictures of tasks that hold several taggers against each other.
+
+Truth is (jet,), true for signal; scores are (jet,) by the name of the tagger, high for signal. The tagger that comes
+first is the one the task is about.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,48 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from hepnn.plots import COLORS, styled
-from hepnn.roc import Measured
-from hepnn.tasks.task import Table
+from hepnn.roc import Measured, auc, auc_difference, background_rejection
+from hepnn.tasks.task import Fit, Table
 
-__all__ = ["by_energy", "energy_figure", "energy_table"]
+__all__ = ["by_energy", "energy_figure", "energy_table", "tagger_table"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
 ByName = Mapping[str, Sequence[Measured]]
+
+
+def tagger_table(
+    scores: Mapping[str, Floats],
+    is_signal: Flags,
+    *,
+    fits: Mapping[str, Fit],
+    background: str,
+    efficiencies: Sequence[float],
+    title: str,
+) -> Table:
+    """Returns a table with a row for each tagger: parameters, AUC, background rejection, and how far behind the first.
+
+    Args:
+        scores: by the taggers' names.
+        is_signal: (jet,).
+        fits: those of them that are networks.
+        background: what is rejected.
+        efficiencies: of the signal, at which the rejection is quoted.
+        title: of the table.
+    """
+    first = next(iter(scores))
+    rows = [
+        (
+            name,
+            fits[name].model.count_params() if name in fits else "–",
+            auc(is_signal, score),
+            *(background_rejection(is_signal, score, signal_efficiency=efficiency) for efficiency in efficiencies),
+            auc_difference(is_signal, scores[first], score) if name != first else "–",
+        )
+        for name, score in scores.items()
+    ]
+    rejections = (f"{background} rejection at {efficiency:.0%}" for efficiency in efficiencies)
+    return Table(title, ("tagger", "parameters", "AUC", *rejections, f"AUC below the {first}'s by"), rows)
 
 
 def by_energy(
