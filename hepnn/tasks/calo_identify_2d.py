@@ -36,7 +36,7 @@ from hepnn.tagger import Tagger
 from hepnn.tasks.calo_data import CELL, STRIP, frame, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.pictures import layer_grid, learning_curves
-from hepnn.tasks.separation import by_energy, energy_figure, energy_table, tagger_table
+from hepnn.tasks.separation import by_energy, energy_figure, energy_table, signal_scores, tagger_table
 from hepnn.tasks.shower_shapes import N_STRIPS, grown, layer_images, photon_shapes, scored
 from hepnn.tasks.task import Fit, Outcome, Report
 
@@ -66,16 +66,16 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     rngs = streams(seed)
     train = labelled_showers(5_000 if quick else 60_000, rngs.train, classes=CLASSES)
     test = labelled_showers(2_000 if quick else 20_000, rngs.test, classes=CLASSES)
-    is_photon, scores, fits = test.label.to_numpy() == "photon", {}, {}
     epochs = 2 if quick else 8
-    for name, image in IMAGES.items():
+    taggers = {
         # a shower is as likely as its mirror image, and turning one would turn the strips
-        tagger = Tagger(
-            "cnn2d", model_options=NETWORK, representation=image, augment=("flip",), epochs=epochs, seed=seed
-        )
+        name: Tagger("cnn2d", model_options=NETWORK, representation=image, augment=("flip",), epochs=epochs, seed=seed)
+        for name, image in IMAGES.items()
+    }
+    for name, tagger in taggers.items():
         tagger.fit(train, callbacks=[epoch_reports(name, epochs=epochs, report=report)])
-        fits[name] = Fit(tagger.model_, *tagger.training_[::2])
-        scores[name] = tagger.predict_proba(test)[:, list(tagger.classes_).index("photon")]
+    fits = {name: Fit(tagger.model_, *tagger.training_[::2]) for name, tagger in taggers.items()}
+    scores, is_photon = signal_scores(taggers, test, signal="photon"), test.label.to_numpy() == "photon"
     trees = grown(photon_shapes(train), train.label.to_numpy() == "photon", seed=seed)
     scores[TREES] = scored(trees, photon_shapes(test))
 

@@ -35,7 +35,7 @@ from hepnn.tasks.calo_data import CELL, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.measuring import bootstrapped
 from hepnn.tasks.pictures import layer_grid, learning_curves
-from hepnn.tasks.separation import by_energy, energy_figure, energy_table, tagger_table
+from hepnn.tasks.separation import by_energy, energy_figure, energy_table, signal_scores, tagger_table
 from hepnn.tasks.shower_shapes import grown, layer_fractions, scored
 from hepnn.tasks.task import Fit, Outcome, Report
 
@@ -103,10 +103,8 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     tagger.fit(train, callbacks=[epoch_reports(CNN, epochs=epochs, report=report)])
     fits = {CNN: Fit(tagger.model_, *tagger.training_[::2])}
     trees = grown(_profile(train), train.label.to_numpy() == "electron", seed=seed)
-    scores = {
-        CNN: tagger.predict_proba(test)[:, list(tagger.classes_).index("electron")],
-        PROFILE: scored(trees, _profile(test)),
-    }
+    scores = signal_scores({CNN: tagger}, test, signal="electron")
+    scores[PROFILE] = scored(trees, _profile(test))
 
     def rejection(is_electron: Flags, score: Floats) -> Measured:
         return background_rejection(is_electron, score, signal_efficiency=EFFICIENCIES[-1])

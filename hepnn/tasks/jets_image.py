@@ -31,7 +31,7 @@ from hepnn.tagger import Tagger
 from hepnn.tasks.fitting import epoch_reports
 from hepnn.tasks.jets_quark_gluon import EFFICIENCIES, dealt_jets
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.separation import tagger_table
+from hepnn.tasks.separation import signal_scores, tagger_table
 from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["IMAGES", "run"]
@@ -60,9 +60,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         tagger.fit(train, callbacks=[epoch_reports(name, epochs=epochs, report=report)])
 
     is_quark = test.label.to_numpy() == "quark"
-    scores = {
-        name: tagger.predict_proba(test)[:, list(tagger.classes_).index("quark")] for name, tagger in taggers.items()
-    }
+    scores = signal_scores(taggers, test, signal="quark")
     image, alone = IMAGES
     fits = {name: Fit(tagger.model_, *tagger.training_[::2]) for name, tagger in taggers.items()}
     return Outcome(

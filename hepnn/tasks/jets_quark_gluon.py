@@ -30,7 +30,7 @@ from hepnn.roc import auc, auc_difference, roc
 from hepnn.tagger import Tagger
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.separation import tagger_table
+from hepnn.tasks.separation import signal_scores, tagger_table
 from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["dealt_jets", "run"]
@@ -62,9 +62,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     taggers["boosted trees"] = BoostedTrees(seed=seed).fit(train)
 
     is_quark = test.label.to_numpy() == "quark"
-    scores = {
-        name: tagger.predict_proba(test)[:, list(tagger.classes_).index("quark")] for name, tagger in taggers.items()
-    }
+    scores = signal_scores(taggers, test, signal="quark")
     gru = scores["masked GRU"]
     fits = {name: Fit(taggers[name].model_, *taggers[name].training_[::2]) for name in NETWORKS}
     return Outcome(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
@@ -18,11 +19,18 @@ from hepnn.plots import COLORS, styled
 from hepnn.roc import Measured, auc, auc_difference, background_rejection
 from hepnn.tasks.task import Fit, Table
 
-__all__ = ["by_energy", "energy_figure", "energy_table", "tagger_table"]
+__all__ = ["by_energy", "energy_figure", "energy_table", "signal_scores", "tagger_table"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
 ByName = Mapping[str, Sequence[Measured]]
+
+
+def signal_scores(taggers: Mapping[str, Any], jets: ak.Array, *, signal: str) -> dict[str, Floats]:
+    """Returns each tagger's probability of the class ``signal``, (jet,), by the tagger's name."""
+    return {
+        name: tagger.predict_proba(jets)[:, list(tagger.classes_).index(signal)] for name, tagger in taggers.items()
+    }
 
 
 def tagger_table(
