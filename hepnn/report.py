@@ -26,7 +26,7 @@ def evaluation_table(results: Mapping[str, Evaluation]) -> Table:
         "tagger",
         "signal",
         "background",
-        caption="± one standard deviation, statistical; rejection at 30, 50 and 70 % signal efficiency",
+        caption="± one standard deviation, statistical; rejection at so much signal efficiency",
         caption_justify="left",
     )
     for name in ("accuracy", "AUC", *(f"rej. {at:.0%}" for at in EFFICIENCIES)):

@@ -23,7 +23,9 @@ __all__ = [
     "auc_difference",
     "background_rejection",
     "binary_discriminant",
+    "checked",
     "plain",
+    "points_at",
     "rejection_at",
     "rejection_curve",
     "require_finite",
@@ -80,6 +82,7 @@ class Roc(NamedTuple):
         thresholds: (threshold,); scores at or above one pass it; the first is +inf.
         background_error: (threshold,), of the background efficiency at this signal efficiency, as `roc` says.
         n_background: effective number of background jets, (Σw)²/Σw².
+        slope: (threshold,), of the curve, dε_B/dε_S, over ±1σ of the signal efficiency.
     """
 
     signal_efficiency: Floats
@@ -87,6 +90,7 @@ class Roc(NamedTuple):
     thresholds: Floats
     background_error: Floats
     n_background: float
+    slope: Floats
 
 
 class RejectionCurve(NamedTuple):
@@ -125,7 +129,7 @@ def roc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> R
     >>> curve.signal_efficiency.tolist(), curve.background_efficiency.tolist()
     ([0.0, 0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5, 1.0])
     """
-    is_signal, scores, weights = _checked(is_signal, scores, weights)
+    is_signal, scores, weights = checked(is_signal, scores, weights)
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     last_of_tie = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
@@ -147,6 +151,7 @@ def roc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> R
         np.concatenate([[np.inf], ordered[last_of_tie]]),
         np.hypot(background_error, slope * signal_error),
         float(weights[~is_signal].sum() ** 2 / (weights[~is_signal] ** 2).sum()),
+        slope,
     )
 
 
@@ -169,7 +174,7 @@ def auc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> M
     >>> print(auc(np.array([True, True, True, False, False]), np.array([0.9, 0.8, 0.4, 0.6, 0.1])))
     0.83 ± 0.24
     """
-    is_signal, scores, weights = _checked(is_signal, scores, weights)
+    is_signal, scores, weights = checked(is_signal, scores, weights)
     return _mean_with_error(_shares_of_area(is_signal, scores, weights), is_signal, weights)
 
 
@@ -189,8 +194,8 @@ def auc_difference(is_signal: Flags, scores_a: Floats, scores_b: Floats, *, weig
     Raises:
         InputError: as in `roc`.
     """
-    _, scores_b, _ = _checked(is_signal, scores_b, weights)
-    is_signal, scores_a, weights = _checked(is_signal, scores_a, weights)
+    _, scores_b, _ = checked(is_signal, scores_b, weights)
+    is_signal, scores_a, weights = checked(is_signal, scores_a, weights)
     shares_a, shares_b = (_shares_of_area(is_signal, scores, weights) for scores in (scores_a, scores_b))
     return _mean_with_error(shares_a - shares_b, is_signal, weights)
 
@@ -228,8 +233,7 @@ def rejection_curve(curve: Roc, *, n_points: int = 400) -> RejectionCurve:
         curve: what `roc` returns.
         n_points: at most so many; those where no background passes are left out.
     """
-    wanted = np.linspace(0, 1, n_points + 1)[1:] - _ROUNDING
-    at = np.unique(np.searchsorted(np.maximum.accumulate(curve.signal_efficiency), wanted))
+    at = np.unique(points_at(curve, np.linspace(0, 1, n_points + 1)[1:]))
     at = at[curve.background_efficiency[at] > _ROUNDING]
     passing, error = curve.background_efficiency[at], curve.background_error[at]
     least = passing - error
@@ -251,9 +255,15 @@ def binary_discriminant(p_signal: Floats, p_background: Floats) -> Floats:
     return np.divide(p_signal, total, out=np.full_like(total, 0.5), where=total > 0)
 
 
+def points_at(curve: Roc, efficiencies: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    """Returns where on the curve the tightest thresholds are that pass these signal efficiencies, (efficiency,)."""
+    rising = np.maximum.accumulate(curve.signal_efficiency)
+    return np.searchsorted(rising, np.asarray(efficiencies, np.float64) - _ROUNDING)
+
+
 def rejection_at(curve: Roc, signal_efficiency: float) -> Measured:
     """Returns what `background_rejection` does, from a curve that was worked out before."""
-    at = int(np.argmax(curve.signal_efficiency >= signal_efficiency - _ROUNDING))
+    at = int(points_at(curve, signal_efficiency))
     passing, error = float(curve.background_efficiency[at]), float(curve.background_error[at])
     if passing > _ROUNDING:
         return Measured(1 / passing, error / passing**2)
@@ -301,7 +311,12 @@ def plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _checked(is_signal: Flags, scores: Floats, weights: Floats | None) -> tuple[Flags, Floats, Floats]:
+def checked(is_signal: Flags, scores: Floats, weights: Floats | None) -> tuple[Flags, Floats, Floats]:
+    """Returns truth, scores and weights as arrays, (jet,) each; weights of 1 for None.
+
+    Raises:
+        InputError: lengths differ, a score or weight is not finite, or signal or background have no weight.
+    """
     is_signal, scores = np.asarray(is_signal, bool), np.asarray(scores, np.float64)
     weights = np.ones(is_signal.shape) if weights is None else np.asarray(weights, np.float64)
     for what, values in (("scores", scores), ("weights", weights)):

@@ -43,7 +43,7 @@ ORDER = [
     "onnx_export",
     "tagger baseline",
     "roc",
-    "multiclass",
+    "discriminants multiclass paired",
     "evaluation",
     "plots report inspection page",
     "image_plots",

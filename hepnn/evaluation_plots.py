@@ -1,0 +1,203 @@
+"""Plots of comparisons: ROC with ratios, efficiencies against columns, mass, reliability. Results in, axes out.
+
+As in `hepnn.plots`, nothing is worked out here, and the figure is ``axes.figure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hepnn.calibration import Reliability
+from hepnn.errors import InputError
+from hepnn.paired import RejectionRatio
+from hepnn.plots import COLORS, plot_roc, styled
+from hepnn.roc import Roc
+from hepnn.sculpting import MassSculpting, Spectrum
+from hepnn.working_points import Efficiencies
+
+__all__ = ["COLUMN_LABELS", "plot_efficiencies", "plot_mass", "plot_reliability", "plot_roc_ratio"]
+
+COLUMN_LABELS = {
+    "pt": "jet $p_T$ [GeV]",
+    "eta": r"jet $\eta$",
+    "abs_eta": r"jet $|\eta|$",
+    "phi": r"jet $\varphi$ [rad]",
+    "energy": "jet energy [GeV]",
+    "mass": "jet mass [GeV]",
+    "n_particles": "particles in the jet",
+}
+"""What columns are called on an axis; others by their name."""
+
+_ROOM = 0.12
+"""Share of the range of an axis that is left free above and below what is drawn."""
+
+
+def plot_roc_ratio(rocs: Mapping[str, Roc], ratios: Mapping[str, RejectionRatio]) -> Axes:
+    """Returns axes with ROC curves (`hepnn.plots.plot_roc`); a panel below has each rejection over the first one's.
+
+    Bands are ±1σ; that of a ratio knows that both taggers saw the same jets.
+
+    Args:
+        rocs: curves by the tagger's name; the first is the reference.
+        ratios: by the names of the others.
+
+    Raises:
+        InputError: no curve, or ratios of other taggers.
+    """
+    names = list(rocs)
+    if list(ratios) != names[1:]:
+        raise InputError(f"asked for ratios to {names[:1]} of {names[1:]}; found those of {list(ratios)}.")
+    with styled():
+        figure = Figure(figsize=(6.4, 6.6), layout="constrained")
+        grid = figure.add_gridspec(2, 1, height_ratios=[2.6, 1])
+        axes = plot_roc(rocs, ax=figure.add_subplot(grid[0]))
+        below = figure.add_subplot(grid[1], sharex=axes)
+        below.axhline(1, color=COLORS[0], lw=2)
+        for i, ratio in enumerate(ratios.values(), start=1):
+            color = COLORS[i % len(COLORS)]
+            below.plot(ratio.signal_efficiency, ratio.ratio, color=color)
+            below.fill_between(
+                ratio.signal_efficiency,
+                ratio.ratio - ratio.error,
+                ratio.ratio + ratio.error,
+                color=color,
+                alpha=0.25,
+                lw=0,
+            )
+        shown = [
+            side[ratio.signal_efficiency >= axes.get_xlim()[0]]
+            for ratio in ratios.values()
+            for side in (ratio.ratio - ratio.error, ratio.ratio + ratio.error)
+        ]
+        _frame(below, np.concatenate([*shown, [1.0]]))
+        below.set(ylabel=f"ratio to\n{names[0]}")
+        below.set_xlabel(axes.get_xlabel())
+        axes.set_xlabel("")
+        axes.tick_params(labelbottom=False)
+        figure.align_ylabels([axes, below])
+    return axes
+
+
+def plot_efficiencies(
+    against: Mapping[str, Mapping[str, Mapping[str, Efficiencies]]], *, labels: Mapping[str, str] = COLUMN_LABELS
+) -> Axes:
+    """Returns the first of several axes with the share of jets that pass a cut, against columns.
+
+    Columns stand side by side, classes one below another, taggers in one panel.
+
+    Args:
+        against: by column, by class, by tagger.
+        labels: of the columns' axes.
+
+    Raises:
+        InputError: nothing to draw.
+    """
+    if not against or not all(against.values()):
+        raise InputError("asked to draw efficiencies; found none. Give at least one column and class.")
+    classes = list(next(iter(against.values())))
+    with styled():
+        size = (1.2 + 4.2 * len(against), 1.0 + 2.9 * len(classes))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(len(classes), len(against), sharex="col", squeeze=False)
+        for j, (column, by_class) in enumerate(against.items()):
+            for i, (name, by_tagger) in enumerate(by_class.items()):
+                axes: Axes = panels[i, j]
+                for color, (tagger, found) in zip(COLORS, by_tagger.items(), strict=False):
+                    middle, half = (found.edges[1:] + found.edges[:-1]) / 2, np.diff(found.edges) / 2
+                    axes.errorbar(
+                        middle,
+                        found.value,
+                        yerr=found.error,
+                        xerr=half,
+                        fmt="o",
+                        ms=4,
+                        lw=1.6,
+                        color=color,
+                        label=tagger,
+                    )
+                _frame(axes, np.concatenate([f.value for f in by_tagger.values()]), least=0.0)
+                if j == 0:
+                    axes.set_ylabel(f"share of {name} that passes")
+                if i == len(classes) - 1:
+                    axes.set_xlabel(labels.get(column, column))
+        figure.align_ylabels(panels[:, 0])
+        figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    first: Axes = panels[0, 0]
+    return first
+
+
+def plot_mass(sculpting: MassSculpting, *, background: str, ax: Axes | None = None) -> Axes:
+    """Returns axes with the mass of background jets, all of them and those that pass each cut, with bands of ±1σ.
+
+    Args:
+        sculpting: what `hepnn.sculpting.mass_sculpting` returns.
+        background: name of the class.
+        ax: axes to draw on; new ones if None.
+    """
+    with styled():
+        axes = ax if ax is not None else Figure(figsize=(6.4, 5.2), layout="constrained").add_subplot()
+        widths = np.diff(sculpting.edges)
+        _stairs(axes, sculpting.before, sculpting, widths, color="0.35", label=f"all {background}")
+        for color, (name, spectrum) in zip(COLORS, sculpting.after.items(), strict=False):
+            divergence = sculpting.divergence[name].value
+            text = f"pass {name}, JSD {divergence:.2g}" if np.isfinite(divergence) else f"pass {name}"
+            _stairs(axes, spectrum, sculpting, widths, color=color, label=text)
+        axes.set(
+            xlim=(sculpting.edges[0], sculpting.edges[-1]), xlabel="jet mass [GeV]", ylabel="share of jets [1/GeV]"
+        )
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1)
+    return axes
+
+
+def plot_reliability(reliabilities: Mapping[str, Reliability], *, ax: Axes | None = None) -> Axes:
+    """Returns axes with how often the most probable class is the true one, against its probability.
+
+    Args:
+        reliabilities: what `hepnn.calibration.reliability` returns, by the tagger's name.
+        ax: axes to draw on; new ones if None.
+
+    Raises:
+        InputError: nothing to draw.
+    """
+    if not reliabilities:
+        raise InputError("asked to draw a reliability diagram; found nothing. Give at least one tagger, by name.")
+    with styled():
+        axes = ax if ax is not None else Figure(figsize=(6.4, 5.6), layout="constrained").add_subplot()
+        least = min(float(each.edges[0]) for each in reliabilities.values())
+        axes.plot([least, 1], [least, 1], color="0.45", ls="--", lw=1.4, label="calibrated")
+        for color, (name, each) in zip(COLORS, reliabilities.items(), strict=False):
+            label = f"{name}, ECE {100 * each.ece.value:.2g} %"
+            axes.errorbar(
+                each.predicted, each.observed, yerr=each.error, fmt="o-", ms=5, lw=1.6, color=color, label=label
+            )
+        axes.set(
+            xlim=(least, 1),
+            ylim=(least, 1),
+            xlabel="probability of the most probable class",
+            ylabel="how often it is the true class",
+        )
+        axes.legend(loc="upper left")
+    return axes
+
+
+def _stairs(axes: Axes, spectrum: Spectrum, sculpting: MassSculpting, widths: Any, *, color: str, label: str) -> None:
+    share, error = spectrum.share / widths, spectrum.error / widths
+    axes.stairs(share, sculpting.edges, color=color, label=label, lw=2)
+    low, high = (np.append(side, side[-1]) for side in (share - error, share + error))
+    axes.fill_between(sculpting.edges, low, high, step="post", color=color, alpha=0.25, lw=0)
+
+
+def _frame(axes: Axes, values: Any, *, least: float | None = None) -> None:
+    """Limits of the y axis around what is finite among the values."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return
+    low, high = float(finite.min()), float(finite.max())
+    room = _ROOM * (high - low) or _ROOM
+    axes.set_ylim(low - room if least is None else max(min(least, low), low - 3 * room), high + 2 * room)
