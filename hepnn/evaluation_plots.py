@@ -120,7 +120,7 @@ def plot_efficiencies(
                         color=color,
                         label=tagger,
                     )
-                _frame(axes, np.concatenate([f.value for f in by_tagger.values()]), least=0.0)
+                _frame(axes, np.concatenate([f.value + side * f.error for f in by_tagger.values() for side in (-1, 1)]))
                 if j == 0:
                     axes.set_ylabel(f"share of {name} that passes")
                 if i == len(classes) - 1:
@@ -178,7 +178,7 @@ def plot_reliability(reliabilities: Mapping[str, Reliability], *, ax: Axes | Non
             )
         axes.set(
             xlim=(least, 1),
-            ylim=(least, 1),
+            ylim=(min([least, *(np.nanmin(each.observed - each.error) for each in reliabilities.values())]), 1),
             xlabel="probability of the most probable class",
             ylabel="how often it is the true class",
         )
@@ -193,11 +193,10 @@ def _stairs(axes: Axes, spectrum: Spectrum, sculpting: MassSculpting, widths: An
     axes.fill_between(sculpting.edges, low, high, step="post", color=color, alpha=0.25, lw=0)
 
 
-def _frame(axes: Axes, values: Any, *, least: float | None = None) -> None:
+def _frame(axes: Axes, values: Any) -> None:
     """Limits of the y axis around what is finite among the values."""
     finite = values[np.isfinite(values)]
-    if not len(finite):
-        return
-    low, high = float(finite.min()), float(finite.max())
-    room = _ROOM * (high - low) or _ROOM
-    axes.set_ylim(low - room if least is None else max(min(least, low), low - 3 * room), high + 2 * room)
+    if len(finite):
+        low, high = float(finite.min()), float(finite.max())
+        room = _ROOM * (high - low) or _ROOM
+        axes.set_ylim(low - room, high + room)

@@ -334,7 +334,7 @@ def require_finite(values: Floats, shape: tuple[int, ...], what: str) -> None:
     """Refuses values of another shape, or with NaN or infinity among them."""
     if values.shape != shape:
         raise InputError(f"asked for {what} of shape {shape}, one row a jet; found the shape {values.shape}.")
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not finite.all():
         at = int(finite.argmin())
         raise InputError(

@@ -20,7 +20,9 @@ PAIRS = {
     "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
     "evaluate": (
         evaluation.evaluate,
-        READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
+        READING
+        | {"taggers", "friends", "custom", "fractions", "weight", "against", "mass", "working_points", "bins"}
+        | {"max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),

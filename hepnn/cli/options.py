@@ -14,6 +14,7 @@ from hepnn.errors import InputError
 
 __all__ = [
     "Reading",
+    "custom_option",
     "import_function",
     "json_option",
     "load_tagger",
@@ -94,14 +95,18 @@ def reading_options(command: F) -> F:
 
 def tagger_options(command: F) -> F:
     """Returns the command with --tagger and --custom."""
-    command = click.option(
+    return click.option(
+        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
+    )(custom_option(command))
+
+
+def custom_option(command: F) -> F:
+    """Returns the command with --custom."""
+    return click.option(
         "--custom",
         multiple=True,
         metavar="MODULE:FUNCTION",
         help="Function of your own that the tagger was made with, for a feature or the model.",
-    )(command)
-    return click.option(
-        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
     )(command)
 
 

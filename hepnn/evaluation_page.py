@@ -1,0 +1,385 @@
+"""The evaluation as a folder: one self-contained HTML page, the numbers as JSON, every picture for talks and papers.
+
+The page begins with what to beware of. It works offline, on a phone, in the dark and on paper, as `hepnn.page` makes it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+from matplotlib.axes import Axes
+
+import hepnn
+from hepnn.assessment import CUT, Assessment, Matchup
+from hepnn.errors import OutputError
+from hepnn.evaluation import EFFICIENCIES
+from hepnn.evaluation_plots import plot_efficiencies, plot_mass, plot_reliability, plot_roc_ratio
+from hepnn.image_plots import plot_average_images
+from hepnn.images import JetImage
+from hepnn.jets import members_of
+from hepnn.judging import Sample
+from hepnn.page import Page, PageTable, Section, write_page
+from hepnn.plots import event_display, plot_confusion, plot_history, plot_roc, plot_scores, save
+from hepnn.staging import staged
+from hepnn.working_points import WorkingPoint, write_working_point
+
+__all__ = ["PAGE", "RESULTS", "About", "warnings_of", "write_evaluation"]
+
+PAGE, RESULTS, PICTURES = "report.html", "results.json", "pictures"
+"""What the folder holds."""
+
+_FEW_JETS = 1000
+"""Jets of a class below which a rejection at 30 % efficiency rests on a handful of background jets."""
+
+_PACKAGES = ("awkward", "keras", "numpy", "onnxruntime", "scikit-learn", "tensorflow", "uproot")
+
+_MANY_CLASSES = 2
+"""Number of classes above which pairs of classes have a table of their own."""
+
+_TIMES_FLOOR = 3.0
+"""How many times the calibration error of a calibrated tagger one has to be for a warning, with `_LEAST_ECE`."""
+
+_LEAST_ECE = 0.01
+
+_SPREAD_IMAGE = 0.8
+"""Width of average images in Δη and Δφ, in rad: that of jets with R = 0.4; for wider ones, their core."""
+
+
+class About(NamedTuple):
+    """What was evaluated, on what.
+
+    Attributes:
+        data: what the jets are, by name: files, schema, selection, weights.
+        taggers: the trained ones, by name.
+        warnings: of the reading and scoring, which come before those of the numbers.
+    """
+
+    data: Mapping[str, Any]
+    taggers: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+def write_evaluation(
+    assessment: Assessment,
+    sample: Sample,
+    folder: Path,
+    *,
+    about: About,
+    weights: Any = None,
+    working_points: Mapping[str, WorkingPoint] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Returns the HTML page; ``results.json`` and the folder ``pictures`` (PNG and PDF) are beside it.
+
+    Args:
+        assessment: the numbers.
+        sample: the jets and what taggers say of them.
+        folder: where all goes.
+        about: what was evaluated.
+        weights: (jet,) event weights, or None.
+        working_points: to be written as ``NAME.json`` beside the page.
+        overwrite: replace an earlier evaluation.
+
+    Raises:
+        OutputError: the folder holds an evaluation and ``overwrite`` is not set, or it cannot be written.
+    """
+    if (folder / PAGE).exists() and not overwrite:
+        raise OutputError(f"asked to write {folder / PAGE}, which exists. Choose another folder, or add --overwrite.")
+    try:
+        (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"asked to write to the folder {folder}; {error}. Choose another with -o.") from error
+    cautions = [*about.warnings, *warnings_of(assessment, sample, weights=weights)]
+    drawn: dict[str, Path] = {}
+    for name, axes in pictures_of(assessment, sample, about):
+        stem = "".join(letter if letter.isalnum() else "_" for letter in name)
+        drawn[name] = save(axes.figure, folder / PICTURES / f"{stem}.png")
+        save(axes.figure, folder / PICTURES / f"{stem}.pdf")
+    versions = {"hepnn": hepnn.__version__, "Python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    points = working_points or {}
+    for name, point in points.items():
+        write_working_point(point, folder / f"{name}.json", overwrite=True)
+    results = {
+        "versions": versions,
+        "data": {**about.data, "n_entries": sample.n_entries},
+        "warnings": cautions,
+        **assessment.to_dict(),
+        "working_points": {name: point._asdict() for name, point in points.items()},
+    }
+    with staged(folder / RESULTS, overwrite=True) as part:
+        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return write_page(_page(assessment, about, cautions, drawn, versions, points), folder / PAGE)
+
+
+def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) -> list[str]:
+    """Returns sentences on what to beware of in these numbers."""
+    found = [
+        f"Only {n:,} jets are {name}: numbers that need few of them to pass rest on a handful."
+        for name, n in assessment.n_jets.items()
+        if n < _FEW_JETS
+    ]
+    if weights is not None:
+        weights = np.asarray(weights, np.float64)
+        if (negative := float((weights < 0).mean())) > 0:
+            found.append(
+                f"{negative:.1%} of the weights are negative; curves can turn back and efficiencies leave 0 to 1."
+            )
+        labels = sample.labels.astype(str)
+        for name, n in assessment.n_jets.items():
+            w = weights[labels == name]
+            effective = float(w.sum() ** 2 / (w**2).sum())
+            if effective < n / 2:
+                found.append(
+                    f"The {n:,} weighted jets of {name} count for {effective:,.0f}: few carry most of the weight."
+                )
+    for name, each in assessment.evaluations.items():
+        if missing := [known for known, n in each.n_jets.items() if not n]:
+            found.append(f"{name} also knows {', '.join(missing)}, of which there are no jets here.")
+    for name, each in assessment.reliabilities.items():
+        if each.ece.value > max(_LEAST_ECE, _TIMES_FLOOR * each.ece_floor):
+            found.append(
+                f"The probabilities of {name} are off by {each.ece.value:.1%} on average (calibrated: {each.ece_floor:.1%}); "
+                "the order of the jets is not touched by that. Train with --calibrate, or mind it where you read a score as "
+                "a probability."
+            )
+    for matchup in assessment.matchups:
+        for name, part in matchup.separations.items():
+            if none := [f"{at:.0%}" for at, value in part.rejection.items() if not np.isfinite(value.value)]:
+                found.append(
+                    f"{name} lets no jet of {part.background} pass at {', '.join(none)} efficiency of {part.signal}: the "
+                    "rejection is a limit."
+                )
+        if matchup.sculpting is not None:
+            found += [
+                f"A cut on {name} changes the mass of {matchup.background}: Jensen–Shannon divergence {value.value:.2g} bits "
+                f"(by chance: {matchup.sculpting.floor[name]:.1g})."
+                for name, value in matchup.sculpting.divergence.items()
+                if value.value > _TIMES_FLOOR * matchup.sculpting.floor[name]
+            ]
+    return found
+
+
+def pictures_of(assessment: Assessment, sample: Sample, about: About) -> Iterator[tuple[str, Axes]]:
+    """Yields each picture by its caption."""
+    if len(sample.ratings) == 1 and len(assessment.matchups) > 1:
+        (name,) = sample.ratings
+        yield (
+            f"ROC: {name}",
+            plot_roc({_versus(each): each.separations[name].roc for each in assessment.matchups}),
+        )
+    else:
+        for each in assessment.matchups:
+            rocs = {name: part.roc for name, part in each.separations.items()}
+            ratios = {name: part.ratio for name, part in each.comparisons.items()}
+            yield f"ROC: {_versus(each)}", plot_roc_ratio(rocs, ratios) if ratios else plot_roc(rocs)
+    for each in assessment.matchups:
+        for name, part in each.separations.items():
+            xlabel = f"{name}: score of {each.signal}"
+            yield f"Scores: {name}, {_versus(each)}", plot_scores(part.scores, xlabel=xlabel)
+        if each.against:
+            yield f"Efficiency: {_versus(each)}", plot_efficiencies(each.against)
+        if each.sculpting is not None:
+            yield f"Mass: {_versus(each)}", plot_mass(each.sculpting, background=each.background)
+    for name, whole in assessment.evaluations.items():
+        yield f"Confusion: {name}", plot_confusion(whole.confusion, whole.classes)
+    if assessment.reliabilities:
+        yield "Calibration", plot_reliability(assessment.reliabilities)
+    for name, tagger in about.taggers.items():
+        yield f"Training: {name}", plot_history(tagger.training_)
+    yield from _of_jets(sample)
+
+
+def _of_jets(sample: Sample) -> Iterator[tuple[str, Axes]]:
+    """Average images and a jet of each class, where jets are made of particles."""
+    jets = sample.shown
+    if members_of(jets) != "particles":
+        return
+    labels = np.asarray(sample.labels[: len(jets)]).astype(str)
+    images = JetImage(width=_SPREAD_IMAGE).tensors(jets)
+    names = np.unique(labels).tolist()
+    averages = {name: images.moments(labels == name)[0][..., 0] for name in names}
+    yield "The jets: average images", plot_average_images(averages, width=_SPREAD_IMAGE)
+    counts = ak.to_numpy(ak.num(jets.particles))
+    for name in names:
+        of_class = np.flatnonzero(labels == name)
+        middle = of_class[np.argsort(counts[of_class], kind="stable")[len(of_class) // 2]]  # a jet of usual size
+        yield f"The jets: one of {name}", event_display(jets[int(middle)])
+
+
+def _versus(matchup: Matchup) -> str:
+    return f"{matchup.signal} against {matchup.background}"
+
+
+def _page(
+    assessment: Assessment,
+    about: About,
+    cautions: list[str],
+    drawn: Mapping[str, Path],
+    versions: Mapping[str, str],
+    points: Mapping[str, WorkingPoint],
+) -> Page:
+    n_jets = sum(assessment.n_jets.values())
+    taggers = next(iter(assessment.matchups)).separations
+
+    def drawn_of(title: str) -> dict[str, Path]:
+        return {name.removeprefix(f"{title}: "): path for name, path in drawn.items() if name.split(": ")[0] == title}
+
+    sections = [
+        Section(
+            "Beware",
+            "\n".join(f"- {_escaped(text)}" for text in cautions) or "Nothing that hepnn knows to look for.",
+        ),
+        Section(
+            "Numbers",
+            "± one standard deviation, that of a finite number of jets; another training would scatter on top of it. "
+            "Rejection is 1/(share of the background that passes) at the signal efficiency named.",
+            [_numbers(assessment), *_comparisons(assessment), *_general(assessment), *_pairs(assessment)],
+        ),
+        Section("ROC", "", (), drawn_of("ROC")),
+        Section("Scores", "", (), drawn_of("Scores")),
+        Section(
+            "Efficiency",
+            f"Of a cut that {CUT:.0%} of all signal jets pass.",
+            (),
+            drawn_of("Efficiency"),
+        ),
+        Section(
+            "Mass",
+            f"Of background jets, before and after the cut that {CUT:.0%} of the signal passes. JSD is the Jensen–Shannon "
+            "divergence, in bits, between jets that pass and jets that fail.",
+            _masses(assessment),
+            drawn_of("Mass"),
+        ),
+        Section("Confusion", "", (), drawn_of("Confusion")),
+        Section("Calibration", "", _calibrations(assessment), drawn_of("Calibration")),
+        Section("Working points", "Apply one with `hepnn tag --working-point FILE.json`.", _points(points)),
+        Section("Training", "", _recipes(about), drawn_of("Training")),
+        Section(
+            "The jets",
+            "",
+            [_data(assessment, about), PageTable("Versions", ("", ""), list(versions.items()))],
+            drawn_of("The jets"),
+        ),
+    ]
+    return Page(
+        f"Evaluation of {', '.join(taggers)}",
+        f"{n_jets:,} jets: {', '.join(f'{n:,} {name}' for name, n in assessment.n_jets.items())}. hepnn "
+        f"{hepnn.__version__}.",
+        [],
+        [each for each in sections if each.tables or each.pictures or each.title == "Beware"],
+    )
+
+
+def _escaped(text: str) -> str:
+    """A text as Markdown shows it unchanged."""
+    return "".join(f"\\{letter}" if letter in r"\`*_[]<>#|" else letter for letter in text)
+
+
+def _numbers(assessment: Assessment) -> PageTable:
+    return PageTable(
+        "",
+        ("tagger", "signal", "background", "AUC", *(f"rejection at {at:.0%}" for at in EFFICIENCIES)),
+        [
+            (name, part.signal, part.background, str(part.auc), *(str(part.rejection[at]) for at in EFFICIENCIES))
+            for matchup in assessment.matchups
+            for name, part in matchup.separations.items()
+        ],
+    )
+
+
+def _comparisons(assessment: Assessment) -> list[PageTable]:
+    rows = [
+        (name, matchup.signal, matchup.background, str(each.auc), *(str(each.rejection[at]) for at in EFFICIENCIES))
+        for matchup in assessment.matchups
+        for name, each in matchup.comparisons.items()
+    ]
+    first = next(iter(next(iter(assessment.matchups)).separations))
+    columns = ("tagger", "signal", "background", "ΔAUC", *(f"Δ rejection at {at:.0%}" for at in EFFICIENCIES))
+    return [PageTable(f"Less those of {first}, on the same jets", columns, rows)] if rows else []
+
+
+def _general(assessment: Assessment) -> list[PageTable]:
+    rows = [(name, str(each.accuracy), str(each.log_loss)) for name, each in assessment.evaluations.items()]
+    return [PageTable("All classes", ("tagger", "accuracy", "log loss [nats]"), rows)] if rows else []
+
+
+def _pairs(assessment: Assessment) -> list[PageTable]:
+    return [
+        PageTable(
+            f"AUC of each class (row) against each (column): {name}",
+            ("", *each.classes),
+            [
+                (row, *("" if i == j else "–" if np.isnan(x) else f"{x:.4f}" for j, x in enumerate(values)))
+                for i, (row, values) in enumerate(zip(each.classes, each.auc_matrix.value, strict=True))
+            ],
+        )
+        for name, each in assessment.evaluations.items()
+        if len(each.classes) > _MANY_CLASSES
+    ]
+
+
+def _masses(assessment: Assessment) -> list[PageTable]:
+    rows = [
+        (name, matchup.signal, matchup.background, str(value), f"{matchup.sculpting.floor[name]:.2g}")
+        for matchup in assessment.matchups
+        if matchup.sculpting is not None
+        for name, value in matchup.sculpting.divergence.items()
+    ]
+    return [PageTable("", ("tagger", "signal", "background", "JSD [bits]", "by chance"), rows)] if rows else []
+
+
+def _calibrations(assessment: Assessment) -> list[PageTable]:
+    rows = [(name, str(each.ece), f"{each.ece_floor:.2g}") for name, each in assessment.reliabilities.items()]
+    columns = ("tagger", "expected calibration error", "of a calibrated tagger")
+    return [PageTable("", columns, rows)] if rows else []
+
+
+def _points(points: Mapping[str, WorkingPoint]) -> list[PageTable]:
+    rows = [
+        (
+            f"{file}.json",
+            point.signal,
+            point.background or "rest",
+            f"{point.kind} {point.value:g}",
+            f"{point.column} in {len(point.edges) - 1} bins" if point.column else "all jets",
+            ", ".join(f"{x:.4g}" for x in point.thresholds),
+        )
+        for file, point in points.items()
+    ]
+    return [PageTable("", ("file", "signal", "background", "at", "of", "thresholds"), rows)] if rows else []
+
+
+def _recipes(about: About) -> list[PageTable]:
+    tables = []
+    for name, tagger in about.taggers.items():
+        trained = tagger.training_
+        settings = {key: value for key, value in tagger.get_params(deep=False).items() if key not in ("schema",)}
+        rows: list[tuple[Any, ...]] = [
+            ("classes", ", ".join(map(str, tagger.classes_))),
+            ("parameters", int(sum(array.size for array in tagger.weights_.values()))),
+            ("trained for", f"{len(trained.history['loss'])} epochs, {trained.seconds:.0f} s"),
+            ("kept", f"epoch {trained.best_epoch + 1}"),
+            *((key, _setting(value)) for key, value in settings.items()),
+        ]
+        tables.append(PageTable(name, ("setting", "value"), rows))
+    return tables
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting, value)) or "none"
+    return str(getattr(value, "__name__", value))
+
+
+def _data(assessment: Assessment, about: About) -> PageTable:
+    rows = [(key, _setting(value)) for key, value in about.data.items() if value not in (None, "", ())]
+    rows += [(f"jets of {name}", f"{n:,}") for name, n in assessment.n_jets.items()]
+    return PageTable("", ("", ""), rows)
