@@ -125,6 +125,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         },
         "recipe": recipe,
         "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
+        "temperature": tagger.temperature_,
         "why_keras": tagger.why_keras_,
         "checksums": {name: _sha256(folder / name) for name in (WEIGHTS, ONNX) if (folder / name).exists()},
     }
@@ -190,6 +191,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         training = dict(description["training"])
         tagger.n_truncated_ = training.pop("n_truncated")
         tagger.training_ = Trained(**training)
+        tagger.temperature_ = float(description.get("temperature", 1.0))  # older folders have none
         if ONNX in description["checksums"]:
             tagger.onnx_ = (folder / ONNX).read_bytes()
             tagger.why_keras_ = ""

@@ -71,6 +71,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         warmup: share of the training until that peak.
         weight_decay: of AdamW.
         patience: stop after so many epochs without a better validation AUC.
+        calibrate: whether the validation jets set the temperature of the probabilities (`hepnn.temperature`), which is
+            then ``temperature_``; it changes neither the order of the jets nor the most probable class.
         seed: of all that is random.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
@@ -97,6 +99,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         warmup: float = defaults.WARMUP,
         weight_decay: float = defaults.WEIGHT_DECAY,
         patience: int = defaults.PATIENCE,
+        calibrate: bool = False,
         seed: int = defaults.SEED,
         schema: str | Path | Schema | None = None,
     ) -> None:
@@ -119,6 +122,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.warmup = warmup
         self.weight_decay = weight_decay
         self.patience = patience
+        self.calibrate = calibrate
         self.seed = seed
         self.schema = schema
 
@@ -219,11 +223,17 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 ),
                 callbacks=callbacks,
             )
+        self.temperature_ = self._calibrated(model, *validating) if self.calibrate else 1.0
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
         self._model = model
         return self
+
+    def _calibrated(self, model: Any, tensors: Tensors, targets: Any, weights: Any) -> float:
+        from hepnn.temperature import calibrate_model
+
+        return calibrate_model(model, tensors=tensors, targets=targets, weights=weights)
 
     def _build(self) -> Any:
         return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepnn.assessment import assess
-from hepnn.errors import OutputError
+from hepnn.errors import InputError, OutputError
 from hepnn.evaluation import evaluate
 from hepnn.evaluation_page import About, warnings_of, write_evaluation
 from hepnn.friends import Rating
@@ -110,6 +110,21 @@ def test_negative_and_uneven_weights_and_unsure_probabilities_are_warned_of(samp
     sure = {"sure": Rating(("gluon", "quark"), np.where(sample.ratings["dull"].values > 0.5, 0.999, 0.001))}
     text = " ".join(warnings_of(assess(sample._replace(ratings=sure)), sample))
     assert "The probabilities of sure are off by" in text
+
+
+def test_a_single_score_needs_a_signal_to_be_high_for(sample):
+    alone = sample._replace(ratings={"other": sample.ratings["other"]})
+    with pytest.raises(
+        InputError, match="the scores other on jets of gluon, quark; name the class that they are high for"
+    ):
+        assess(alone)
+    (matchup,) = assess(alone, background="quark").matchups
+    assert (matchup.signal, matchup.background) == ("gluon", "quark")
+    three = sample._replace(labels=np.where(np.arange(N) % 3, sample.labels, "top"))
+    many = Rating(("gluon", "quark", "top"), np.full((N, 3), 1 / 3))
+    three = three._replace(ratings={"many": many, "other": sample.ratings["other"]})
+    with pytest.raises(InputError, match="one number a jet, for the signals quark, top; name the one"):
+        assess(three, background="gluon")
 
 
 def test_an_earlier_evaluation_is_not_replaced_unasked(folder, sample, assessment):

@@ -16,7 +16,10 @@ READING = {"files", "schema", "tree", "select", "bad_files"}
 """What `hepnn.open_jets` takes; tests hold these options against it once."""
 
 PAIRS = {
-    "train": (hepnn.Tagger, READING | {"output", "overwrite", "weight", "validation", "max_jets", "logs", "resume"}),
+    "train": (
+        hepnn.Tagger,
+        READING | {"output", "overwrite", "weight", "flatten", "validation", "max_jets", "logs", "resume"},
+    ),
     "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
     "evaluate": (
         evaluation.evaluate,

@@ -10,6 +10,7 @@ import click
 
 from hepnn.cli.options import (
     Reading,
+    bins_of,
     custom_option,
     json_option,
     load_tagger,
@@ -129,7 +130,7 @@ def evaluate(  # one argument an option
     beside = [parse_friend(text) for text in friends]
     used = next((tagger.read_schema() for tagger in loaded.values()), None)
     writes_report = output is not None and not is_picture
-    column, n_bins = _bins(bins)
+    column, n_bins = next(iter(bins_of(bins).items())) if bins else (None, 0)
     shown = names(against) if writes_report else ()
     columns = list(dict.fromkeys([*shown, *([column] if column else []), *([weight] if weight else [])]))
     if writes_report and mass and mass not in columns:
@@ -240,15 +241,6 @@ def _points(
         )
         points[point.name] = point
     return points
-
-
-def _bins(text: str | None) -> tuple[str | None, int]:
-    if text is None:
-        return None, 0
-    name, _, number = text.partition(":")
-    if not name or not number.isdecimal() or int(number) < 1:
-        raise InputError(f"asked for the bins {text!r}; write FIELD:NUMBER, such as pt:5.")
-    return name, int(number)
 
 
 def _fractions(text: str | None) -> dict[str, float] | None:

@@ -14,6 +14,7 @@ from hepnn.errors import InputError
 
 __all__ = [
     "Reading",
+    "bins_of",
     "custom_option",
     "import_function",
     "json_option",
@@ -175,3 +176,15 @@ def option_value(text: str) -> tuple[str, Any]:
 def names(text: str) -> tuple[str, ...]:
     """Returns the names in a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def bins_of(text: str) -> dict[str, int]:
+    """Returns the number of bins of each field in ``FIELD:NUMBER,...``.
+
+    Raises:
+        InputError: it is written differently.
+    """
+    parts = [part.partition(":") for part in names(text)]
+    if not parts or any(not name or not number.isdecimal() or int(number) < 1 for name, _, number in parts):
+        raise InputError(f"asked for the bins {text!r}; write FIELD:NUMBER,..., such as pt:10,mass:10.")
+    return {name.strip(): int(number) for name, _, number in parts}
