@@ -17,7 +17,7 @@ from hepnn.errors import InputError
 from hepnn.evaluation import EFFICIENCIES, Evaluation, Separation, evaluate, separate
 from hepnn.friends import Rating
 from hepnn.judging import Sample
-from hepnn.paired import RejectionRatio, rejection_difference, rejection_ratio
+from hepnn.paired import Paired, compare_rejections
 from hepnn.roc import Measured, auc_difference
 from hepnn.sculpting import MassSculpting, mass_sculpting
 from hepnn.working_points import Efficiencies, efficiencies, quantile_edges, threshold_at
@@ -38,19 +38,17 @@ class Comparison(NamedTuple):
 
     Attributes:
         auc: its AUC less that of the first.
-        rejection: its rejection less that of the first, by signal efficiency.
-        ratio: of the rejections.
+        rejections: how its rejections compare with those of the first.
     """
 
     auc: Measured
-    rejection: Mapping[float, Measured]
-    ratio: RejectionRatio
+    rejections: Paired
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the numbers, without the curve."""
         return {
             "auc": self.auc.to_dict(),
-            "rejection": {str(at): value.to_dict() for at, value in self.rejection.items()},
+            "rejection": {str(at): value.to_dict() for at, value in self.rejections.difference.items()},
         }
 
 
@@ -246,11 +244,14 @@ def _matchup(
     comparisons = {
         name: Comparison(
             auc_difference(is_signal, scores[name], scores[first], weights=w),
-            {
-                at: rejection_difference(is_signal, scores[name], scores[first], signal_efficiency=at, weights=w)
-                for at in EFFICIENCIES
-            },
-            rejection_ratio(is_signal, scores[name], scores[first], weights=w),
+            compare_rejections(
+                is_signal,
+                scores[name],
+                scores[first],
+                at=EFFICIENCIES,
+                weights=w,
+                curves=(separations[name].roc, separations[first].roc),
+            ),
         )
         for name in others
     }

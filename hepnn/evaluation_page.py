@@ -178,7 +178,7 @@ def pictures_of(assessment: Assessment, sample: Sample, about: About) -> Iterato
     else:
         for each in assessment.matchups:
             rocs = {name: part.roc for name, part in each.separations.items()}
-            ratios = {name: part.ratio for name, part in each.comparisons.items()}
+            ratios = {name: part.rejections.ratio for name, part in each.comparisons.items()}
             yield f"ROC: {_versus(each)}", plot_roc_ratio(rocs, ratios) if ratios else plot_roc(rocs)
     for each in assessment.matchups:
         for name, part in each.separations.items():
@@ -297,7 +297,13 @@ def _numbers(assessment: Assessment) -> PageTable:
 
 def _comparisons(assessment: Assessment) -> list[PageTable]:
     rows = [
-        (name, matchup.signal, matchup.background, str(each.auc), *(str(each.rejection[at]) for at in EFFICIENCIES))
+        (
+            name,
+            matchup.signal,
+            matchup.background,
+            str(each.auc),
+            *(str(each.rejections.difference[at]) for at in EFFICIENCIES),
+        )
         for matchup in assessment.matchups
         for name, each in matchup.comparisons.items()
     ]

@@ -213,10 +213,10 @@ def truth_of(labels: npt.ArrayLike, classes: Sequence[str], weights: Floats | No
     truth = _indices(class_names(labels), classes)
     weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     require_finite(weights, truth.shape, "weights")
-    for i in np.unique(truth):
-        if not weights[truth == i].sum() > 0:
-            raise InputError(
-                f"asked for weights that count jets; those of the class {classes[i]!r} have the sum "
-                f"{weights[truth == i].sum():g}. Take other weights, or leave the class out."
-            )
+    sums = np.bincount(truth, weights, len(classes))
+    for i in np.flatnonzero((np.bincount(truth, minlength=len(classes)) > 0) & ~(sums > 0)):
+        raise InputError(
+            f"asked for weights that count jets; those of the class {classes[i]!r} have the sum {sums[i]:g}. Take other "
+            "weights, or leave the class out."
+        )
     return truth, weights

@@ -6,6 +6,7 @@ far smaller than what the two errors would give in quadrature. The area's differ
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from hepnn.errors import InputError
 from hepnn.roc import Measured, Roc, checked, points_at, roc
 
-__all__ = ["RejectionRatio", "rejection_difference", "rejection_ratio"]
+__all__ = ["Paired", "RejectionRatio", "compare_rejections"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
@@ -37,96 +38,69 @@ class RejectionRatio(NamedTuple):
     error: Floats
 
 
-class _Pair(NamedTuple):
-    """Background efficiencies of two taggers at the same signal efficiencies, (point,) each, and their covariance."""
+class Paired(NamedTuple):
+    """How the rejections of two taggers on the same jets compare.
 
-    a: Floats
-    b: Floats
-    variance_a: Floats
-    variance_b: Floats
-    covariance: Floats
-
-
-def rejection_difference(
-    is_signal: Flags, scores_a: Floats, scores_b: Floats, *, signal_efficiency: float, weights: Floats | None = None
-) -> Measured:
-    """Returns 1/ε_B(a) − 1/ε_B(b) of two taggers on the same jets, at one signal efficiency.
-
-    Each 1/ε_B and its error are those of `hepnn.roc.background_rejection`. To first order an efficiency is a sum over
-    jets of w(x − ε)/Σw, with x = 1 for jets that pass, so the covariance of two is Σw²(x_a − ε_a)(x_b − ε_b)/(Σw)²
-    (linearisation: Efron, Tibshirani 1993, An Introduction to the Bootstrap, ch. 21); that of the signal efficiencies
-    counts with both slopes of the curves. Where no background passes one of the two, the value is NaN and the error
-    infinite.
-
-    Args:
-        is_signal: (jet,).
-        scores_a: (jet,), high for signal.
-        scores_b: (jet,), high for signal.
-        signal_efficiency: above 0, at most 1.
-        weights: (jet,) or None.
-
-    Raises:
-        InputError: as in `hepnn.roc.background_rejection`.
+    Attributes:
+        difference: 1/ε_B(a) − 1/ε_B(b) by signal efficiency; NaN with an infinite error where no background passes one.
+        ratio: of the rejections, a over b.
     """
-    pair = _pair(is_signal, scores_a, scores_b, weights, np.array([signal_efficiency], np.float64))
-    a, b, variance_a, variance_b, covariance = (float(x[0]) for x in pair)
-    if min(a, b) <= 0:
-        return Measured(float("nan"), float("inf"))
-    variance = variance_a / a**4 + variance_b / b**4 - 2 * covariance / (a * b) ** 2
-    return Measured(1 / a - 1 / b, float(np.sqrt(max(variance, 0.0))))
+
+    difference: Mapping[float, Measured]
+    ratio: RejectionRatio
 
 
-def rejection_ratio(
+def compare_rejections(
     is_signal: Flags,
     scores_a: Floats,
     scores_b: Floats,
     *,
+    at: Sequence[float] = (),
     weights: Floats | None = None,
-    efficiencies: npt.ArrayLike = _EFFICIENCIES,
-) -> RejectionRatio:
-    """Returns the rejection of a over that of b on the same jets; the error as in `rejection_difference`.
+    curves: tuple[Roc, Roc] | None = None,
+) -> Paired:
+    """Returns difference and ratio of two taggers' rejections on the same jets.
+
+    Each 1/ε_B and its error are those of `hepnn.roc.background_rejection`. To first order an efficiency is a sum over
+    jets of w(x − ε)/Σw, with x = 1 for jets that pass, so the covariance of two is Σw²(x_a − ε_a)(x_b − ε_b)/(Σw)²
+    (linearisation: Efron, Tibshirani 1993, An Introduction to the Bootstrap, ch. 21); that of the signal efficiencies
+    counts with both slopes of the curves.
 
     Args:
         is_signal: (jet,).
         scores_a: (jet,), high for signal.
         scores_b: (jet,), high for signal.
+        at: signal efficiencies of the differences, above 0, at most 1.
         weights: (jet,) or None.
-        efficiencies: signal efficiencies, rising; those where no background passes are left out.
+        curves: the two ROC curves, where they were worked out before.
 
     Raises:
         InputError: as in `hepnn.roc.background_rejection`.
     """
-    at = np.asarray(efficiencies, np.float64)
-    pair = _pair(is_signal, scores_a, scores_b, weights, at)
-    some = (pair.a > 0) & (pair.b > 0)
-    a, b, variance_a, variance_b, covariance = (x[some] for x in pair)
-    relative = variance_a / a**2 + variance_b / b**2 - 2 * covariance / (a * b)
-    return RejectionRatio(at[some], b / a, b / a * np.sqrt(np.maximum(relative, 0)))
-
-
-def _pair(is_signal: Flags, scores_a: Floats, scores_b: Floats, weights: Floats | None, efficiencies: Floats) -> _Pair:
-    if not ((efficiencies > 0) & (efficiencies <= 1)).all() or (np.diff(efficiencies) < 0).any():
-        raise InputError(
-            f"asked to compare at the signal efficiencies {efficiencies.tolist()[:5]}; choose rising ones above 0, at "
-            "most 1."
-        )
     _, scores_b, _ = checked(is_signal, scores_b, weights)
     is_signal, scores_a, weights = checked(is_signal, scores_a, weights)
-    a, b = (_Points.of(roc(is_signal, x, weights=weights), efficiencies) for x in (scores_a, scores_b))
-    covariance = a.slope * b.slope * _covariance(
-        a.signal,
-        b.signal,
-        _first_passed(scores_a[is_signal], a),
-        _first_passed(scores_b[is_signal], b),
-        weights[is_signal],
-    ) + _covariance(
-        a.background,
-        b.background,
-        _first_passed(scores_a[~is_signal], a),
-        _first_passed(scores_b[~is_signal], b),
-        weights[~is_signal],
+    for each in at:
+        if not 0 < each <= 1:
+            raise InputError(f"asked to compare at a signal efficiency of {each}; choose one above 0, at most 1.")
+    if curves is None:
+        curves = (roc(is_signal, scores_a, weights=weights), roc(is_signal, scores_b, weights=weights))
+    wanted = np.unique([*_EFFICIENCIES, *at])
+    a, b = (_Points.of(curve, wanted) for curve in curves)
+    first = [_first_passed(scores, points) for scores, points in ((scores_a, a), (scores_b, b))]
+    covariance = _covariance(a.background, b.background, *(x[~is_signal] for x in first), weights[~is_signal])
+    of_signal = _covariance(a.signal, b.signal, *(x[is_signal] for x in first), weights[is_signal])
+    covariance += a.slope * b.slope * of_signal
+    some = (a.background > 0) & (b.background > 0)
+    difference, error = np.full(len(wanted), np.nan), np.full(len(wanted), np.inf)
+    x, y = a.background[some], b.background[some]
+    relative = [(points.error[some] / points.background[some]) ** 2 for points in (a, b)]
+    shared = covariance[some] / (x * y)
+    difference[some] = 1 / x - 1 / y
+    error[some] = np.sqrt(np.maximum(relative[0] / x**2 + relative[1] / y**2 - 2 * shared / (x * y), 0))
+    return Paired(
+        {each: Measured(*(float(v[np.searchsorted(wanted, each)]) for v in (difference, error))) for each in at},
+        RejectionRatio(wanted[some], y / x, y / x * np.sqrt(np.maximum(sum(relative) - 2 * shared, 0))),
     )
-    return _Pair(a.background, b.background, a.error**2, b.error**2, covariance)
 
 
 class _Points(NamedTuple):

@@ -130,9 +130,9 @@ def roc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> R
     ([0.0, 0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5, 1.0])
     """
     is_signal, scores, weights = checked(is_signal, scores, weights)
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(scores)[::-1]
     ordered = scores[order]
-    last_of_tie = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    last_of_tie = _last_of_tie(ordered)
 
     def passing(flags: Flags) -> tuple[Floats, Floats]:
         chosen = np.where(flags, weights, 0)[order]
@@ -279,19 +279,25 @@ def share_with_error(part: Any, squares: Any, *, total: Any, total_squares: Any)
 
 
 def _shares_of_area(is_signal: Flags, scores: Floats, weights: Floats) -> Floats:
-    """DeLong's components: the share of background below each signal jet, of signal above each other."""
+    """DeLong's components: the share of background below each signal jet, of signal above each other; ties count half."""
+    order = np.argsort(scores)
+    last_of_tie = _last_of_tie(scores[order])
+    tie = np.repeat(np.arange(len(last_of_tie)), np.diff(last_of_tie, prepend=-1))
+    flags, ordered = is_signal[order], weights[order]
+
+    def below(chosen: Flags) -> Floats:
+        passed = np.cumsum(np.where(chosen, ordered, 0))[last_of_tie]
+        share: Floats = (passed - np.diff(passed, prepend=0) / 2) / passed[-1]
+        return share[tie]
+
     shares = np.empty(len(scores))
-    shares[is_signal] = _share_below(scores[is_signal], scores[~is_signal], weights[~is_signal])
-    shares[~is_signal] = 1 - _share_below(scores[~is_signal], scores[is_signal], weights[is_signal])
+    shares[order] = np.where(flags, below(~flags), 1 - below(flags))
     return shares
 
 
-def _share_below(values: Floats, others: Floats, weights: Floats) -> Floats:
-    """For each value, the weighted share of ``others`` below it; those equal count half."""
-    order = np.argsort(others)
-    passed = np.concatenate([[0.0], np.cumsum(weights[order])])
-    below, up_to = (passed[np.searchsorted(others[order], values, side=side)] for side in ("left", "right"))
-    return (below + up_to) / 2 / passed[-1]
+def _last_of_tie(ordered: Floats) -> npt.NDArray[np.intp]:
+    """Where the last of each run of equal values is."""
+    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 
 def _mean_with_error(shares: Floats, is_signal: Flags, weights: Floats) -> Measured:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from hepnn.errors import InputError
-from hepnn.paired import rejection_difference, rejection_ratio
+from hepnn.paired import compare_rejections
 from hepnn.roc import background_rejection
 
 NOISE = (0.3, 0.7)
@@ -25,6 +25,11 @@ def true_rejections(*, weighted):
     return [1 / norm.sf((1.0 - 0.5 * weighted) / np.hypot(1, s)) for s in NOISE]
 
 
+def at_half(curve):
+    place = int(np.argmin(abs(curve.signal_efficiency - EFFICIENCY)))
+    return curve.ratio[place], curve.error[place]
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_errors_cover_the_true_difference_and_ratio(weighted):
     a, b = true_rejections(weighted=weighted)
@@ -32,10 +37,11 @@ def test_the_errors_cover_the_true_difference_and_ratio(weighted):
     of_difference, of_ratio = [], []
     for _ in range(400):
         truth, *scores, weights = toy(rng, 3000, weighted=weighted)
-        measured = rejection_difference(truth, *scores, signal_efficiency=EFFICIENCY, weights=weights)
+        found = compare_rejections(truth, *scores, at=[EFFICIENCY], weights=weights)
+        measured = found.difference[EFFICIENCY]
         of_difference.append(abs(measured.value - (a - b)) < measured.error)
-        curve = rejection_ratio(truth, *scores, weights=weights, efficiencies=[EFFICIENCY])
-        of_ratio.append(abs(curve.ratio[0] - a / b) < curve.error[0])
+        ratio, error = at_half(found.ratio)
+        of_ratio.append(abs(ratio - a / b) < error)
     assert 0.62 < np.mean(of_difference) < 0.74
     assert 0.62 < np.mean(of_ratio) < 0.74
 
@@ -43,10 +49,10 @@ def test_the_errors_cover_the_true_difference_and_ratio(weighted):
 def test_the_values_are_those_of_the_rejections():
     truth, a, b, _ = toy(np.random.default_rng(1), 900)
     first, second = (background_rejection(truth, x, signal_efficiency=EFFICIENCY) for x in (a, b))
-    measured = rejection_difference(truth, a, b, signal_efficiency=EFFICIENCY)
-    curve = rejection_ratio(truth, a, b, efficiencies=[0.2, EFFICIENCY, 1.0])
+    found = compare_rejections(truth, a, b, at=[0.3, EFFICIENCY])
+    measured = found.difference[EFFICIENCY]
     assert measured.value == pytest.approx(first.value - second.value)
-    assert curve.ratio[1] == pytest.approx(first.value / second.value)
+    assert at_half(found.ratio)[0] == pytest.approx(first.value / second.value)
     assert measured.error < 0.95 * np.hypot(first.error, second.error)
 
 
@@ -69,28 +75,28 @@ def test_the_covariance_is_the_sum_over_jets_by_hand():
         epsilons = shares
     variances = [curve.background_error[at] ** 2 for curve, at in zip(curves, places, strict=True)]
     relative = variances[0] / epsilons[0] ** 2 + variances[1] / epsilons[1] ** 2 - 2 * expected / np.prod(epsilons)
-    curve = rejection_ratio(truth, a, b, weights=efficient, efficiencies=[EFFICIENCY])
-    assert (curve.error / curve.ratio)[0] == pytest.approx(np.sqrt(relative))
+    ratio, error = at_half(compare_rejections(truth, a, b, weights=efficient).ratio)
+    assert error / ratio == pytest.approx(np.sqrt(relative))
 
 
 def test_a_tagger_differs_from_itself_by_0_without_error():
     truth, a, *_ = toy(np.random.default_rng(1), 900)
-    np.testing.assert_allclose(rejection_difference(truth, a, a, signal_efficiency=0.3)[:2], 0, atol=1e-7)
-    curve = rejection_ratio(truth, a, a)
-    np.testing.assert_allclose(curve.ratio, 1)
-    np.testing.assert_allclose(curve.error, 0, atol=1e-7)
+    found = compare_rejections(truth, a, a, at=[0.3])
+    np.testing.assert_allclose(found.difference[0.3][:2], 0, atol=1e-6)
+    np.testing.assert_allclose(found.ratio.ratio, 1)
+    np.testing.assert_allclose(found.ratio.error, 0, atol=1e-7)
 
 
 def test_where_no_background_passes_there_is_no_difference():
     truth = np.arange(300) < 100
     perfect = np.where(truth, 1.0, 0.0)
-    value, error, _ = rejection_difference(truth, perfect, np.arange(300.0), signal_efficiency=0.5)
-    assert np.isnan(value)
-    assert error == np.inf
-    assert rejection_ratio(truth, perfect, perfect, efficiencies=[0.5]).ratio.size == 0
+    found = compare_rejections(truth, perfect, np.arange(300.0), at=[0.5])
+    assert np.isnan(found.difference[0.5].value)
+    assert found.difference[0.5].error == np.inf
+    assert found.ratio.ratio.size == 0
 
 
 def test_efficiencies_that_are_none_are_refused():
     truth, a, b, _ = toy(np.random.default_rng(1), 90)
-    with pytest.raises(InputError, match=r"asked to compare at the signal efficiencies \[1.5\]; choose rising ones"):
-        rejection_difference(truth, a, b, signal_efficiency=1.5)
+    with pytest.raises(InputError, match=r"asked to compare at a signal efficiency of 1.5; choose one above 0"):
+        compare_rejections(truth, a, b, at=[1.5])

@@ -190,7 +190,7 @@ def _draw(made: Any, output: str) -> None:
 
     if len(made.matchups) == 1 and made.matchups[0].comparisons:
         (only,) = made.matchups
-        ratios = {name: each.ratio for name, each in only.comparisons.items()}
+        ratios = {name: each.rejections.ratio for name, each in only.comparisons.items()}
         axes = plot_roc_ratio({name: each.roc for name, each in only.separations.items()}, ratios)
     else:
         several = len(made.matchups[0].separations) > 1

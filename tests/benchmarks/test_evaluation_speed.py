@@ -25,9 +25,9 @@ def test_a_million_jets_are_evaluated_in_half_a_minute():
     columns = {"pt": rng.exponential(200, N) + 500, "mass": rng.gamma(4, 20, N)}
     sample = Sample(np.array(CLASSES)[truth], ratings, columns, ak.Array([]), N)
     weights = rng.choice([1.0, 1.0, -0.3], N)
-    for many, asked in ((True, {"background": "class0"}), (False, {"signal": "class1", "background": "class0"})):
+    for asked in ({"background": "class0"}, {"signal": "class1", "background": "class0"}):
         start = time.perf_counter()
         made = assess(sample, weights=weights, against=["pt"], mass="mass", **asked)
         seconds = time.perf_counter() - start
         print(f"{N:,} jets, 10 classes, 2 taggers, {len(made.matchups)} signals: {seconds:.1f} s")
-        assert many or seconds < LIMIT
+        assert seconds < LIMIT
