@@ -259,7 +259,7 @@ def separate(
     if background is not None:
         chosen = (labels == signal) | (labels == background)
         labels, scores, weights = labels[chosen], scores[chosen], weights[chosen]
-    is_signal = labels == signal
+    is_signal = np.asarray(labels == signal, bool)
     curve = roc(is_signal, scores, weights=weights)
     return Separation(
         signal,

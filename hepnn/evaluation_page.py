@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 
 import hepnn
 from hepnn.assessment import CUT, Assessment, Matchup
+from hepnn.drift import warnings_of_drift
 from hepnn.errors import OutputError
 from hepnn.evaluation import EFFICIENCIES
 from hepnn.evaluation_plots import plot_efficiencies, plot_mass, plot_reliability, plot_roc_ratio
@@ -42,6 +43,9 @@ _PACKAGES = ("awkward", "keras", "numpy", "onnxruntime", "scikit-learn", "tensor
 
 _MANY_CLASSES = 2
 """Number of classes above which pairs of classes have a table of their own."""
+
+_N_DRIFTS = 8
+"""Features that are listed with how they differ from the training."""
 
 _TIMES_FLOOR = 3.0
 """How many times the calibration error of a calibrated tagger one has to be for a warning, with `_LEAST_ECE`."""
@@ -112,11 +116,12 @@ def write_evaluation(
         "data": {**about.data, "n_entries": sample.n_entries},
         "warnings": cautions,
         **assessment.to_dict(),
+        "inputs": {name: [each._asdict() for each in drifted] for name, drifted in sample.drifts.items()},
         "working_points": {name: point._asdict() for name, point in points.items()},
     }
     with staged(folder / RESULTS, overwrite=True) as part:
         part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return write_page(_page(assessment, about, cautions, drawn, versions, points), folder / PAGE)
+    return write_page(_page(assessment, sample, about, cautions, drawn, versions, points), folder / PAGE)
 
 
 def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) -> list[str]:
@@ -140,13 +145,14 @@ def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) 
                 found.append(
                     f"The {n:,} weighted jets of {name} count for {effective:,.0f}: few carry most of the weight."
                 )
+    found += [f"For {name}, {text}" for name, drifted in sample.drifts.items() for text in warnings_of_drift(drifted)]
     for name, each in assessment.evaluations.items():
         if missing := [known for known, n in each.n_jets.items() if not n]:
             found.append(f"{name} also knows {', '.join(missing)}, of which there are no jets here.")
-    for name, each in assessment.reliabilities.items():
-        if each.ece.value > max(_LEAST_ECE, _TIMES_FLOOR * each.ece_floor):
+    for name, curve in assessment.reliabilities.items():
+        if curve.ece.value > max(_LEAST_ECE, _TIMES_FLOOR * curve.ece_floor):
             found.append(
-                f"The probabilities of {name} are off by {each.ece.value:.1%} on average (calibrated: {each.ece_floor:.1%}); "
+                f"The probabilities of {name} are off by {curve.ece.value:.1%} on average (calibrated: {curve.ece_floor:.1%}); "
                 "the order of the jets is not touched by that. Train with --calibrate, or mind it where you read a score as "
                 "a probability."
             )
@@ -220,6 +226,7 @@ def _versus(matchup: Matchup) -> str:
 
 def _page(
     assessment: Assessment,
+    sample: Sample,
     about: About,
     cautions: list[str],
     drawn: Mapping[str, Path],
@@ -261,6 +268,12 @@ def _page(
         Section("Confusion", "", (), drawn_of("Confusion")),
         Section("Calibration", "", _calibrations(assessment), drawn_of("Calibration")),
         Section("Working points", "Apply one with `hepnn tag --working-point FILE.json`.", _points(points)),
+        Section(
+            "Inputs",
+            "How the features of these jets differ from those that the tagger was trained on, the most different first: the "
+            "Kolmogorov–Smirnov distance, and the share of values beyond the least or greatest that it saw.",
+            _drifts(sample),
+        ),
         Section("Training", "", _recipes(about), drawn_of("Training")),
         Section(
             "The jets",
@@ -361,6 +374,21 @@ def _points(points: Mapping[str, WorkingPoint]) -> list[PageTable]:
         for file, point in points.items()
     ]
     return [PageTable("", ("file", "signal", "background", "at", "of", "thresholds"), rows)] if rows else []
+
+
+def _drifts(sample: Sample) -> list[PageTable]:
+    return [
+        PageTable(
+            name,
+            ("tensor", "feature", "distance", "outside"),
+            [
+                (each.tensor, each.feature, f"{each.distance:.3f}", f"{each.outside:.2%}")
+                for each in drifted[:_N_DRIFTS]
+            ],
+        )
+        for name, drifted in sample.drifts.items()
+        if drifted
+    ]
 
 
 def _recipes(about: About) -> list[PageTable]:

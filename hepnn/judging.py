@@ -7,12 +7,14 @@ Files and taggers go in, a `Sample` comes out: NumPy arrays of labels, ratings a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
+from hepnn.drift import Counts, Drift, add_counts, count, drifts
 from hepnn.errors import InputError, closest
 from hepnn.features import JET_FEATURES, evaluate_features
 from hepnn.friends import Friend, Rating, branches_for, rate, read_friend
@@ -36,6 +38,7 @@ class Sample(NamedTuple):
         columns: further numbers, (jet,), by name.
         shown: the first jets, as they were read.
         n_entries: entries read of the files.
+        drifts: by tagger, how its features differ from those of its training.
     """
 
     labels: npt.NDArray[Any]
@@ -43,6 +46,7 @@ class Sample(NamedTuple):
     columns: dict[str, npt.NDArray[Any]]
     shown: ak.Array
     n_entries: int
+    drifts: Mapping[str, tuple[Drift, ...]] = MappingProxyType({})
 
 
 def column_of(jets: ak.Array, name: str) -> npt.NDArray[np.float64]:
@@ -109,6 +113,7 @@ def judge(
     ratings: dict[str, list[Rating]] = {name: [] for name in (*taggers, *(friend.name for friend in friends))}
     if len(ratings) < len(taggers) + len(friends):
         raise InputError("asked to compare taggers; two have the same name. Give scores another with NAME=.")
+    counts: dict[str, Counts] = {name: {} for name in taggers}
     shown: list[ak.Array] = []
     left, n_entries, n_skipped = max_jets, 0, len(files.skipped)
     made = (
@@ -126,6 +131,7 @@ def judge(
         for (name, tagger), given in zip(taggers.items(), tensors, strict=True):
             scores = tagger.scores(given)[: len(jets)]
             ratings[name].append(Rating(tuple(map(str, tagger.classes_)), scores))
+            counts[name] = add_counts(counts[name], count(tagger.seen_, given))
         for friend in friends:
             ratings[friend.name].append(rate(friend, chunk, jets, start=n_entries, classes=classes))
         for name in columns:
@@ -148,6 +154,7 @@ def judge(
         {name: np.concatenate(parts) for name, parts in kept.items()},
         shown[0] if len(shown) == 1 else ak.concatenate(shown),
         n_entries,
+        {name: drifts(tagger.seen_, counts[name]) for name, tagger in taggers.items()},
     )
 
 

@@ -214,7 +214,7 @@ def truth_of(labels: npt.ArrayLike, classes: Sequence[str], weights: Floats | No
     weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     require_finite(weights, truth.shape, "weights")
     sums = np.bincount(truth, weights, len(classes))
-    for i in np.flatnonzero((np.bincount(truth, minlength=len(classes)) > 0) & ~(sums > 0)):
+    for i in np.flatnonzero((np.bincount(truth, minlength=len(classes)) > 0) & ~(sums > 0)).tolist():
         raise InputError(
             f"asked for weights that count jets; those of the class {classes[i]!r} have the sum {sums[i]:g}. Take other "
             "weights, or leave the class out."

@@ -87,9 +87,11 @@ def compare_rejections(
     wanted = np.unique([*_EFFICIENCIES, *at])
     a, b = (_Points.of(curve, wanted) for curve in curves)
     first = [_first_passed(scores, points) for scores, points in ((scores_a, a), (scores_b, b))]
-    covariance = _covariance(a.background, b.background, *(x[~is_signal] for x in first), weights[~is_signal])
-    of_signal = _covariance(a.signal, b.signal, *(x[is_signal] for x in first), weights[is_signal])
-    covariance += a.slope * b.slope * of_signal
+    covariance, of_signal = (
+        _covariance(share_a, share_b, first[0][side], first[1][side], weights[side])
+        for share_a, share_b, side in ((a.background, b.background, ~is_signal), (a.signal, b.signal, is_signal))
+    )
+    covariance = covariance + a.slope * b.slope * of_signal
     some = (a.background > 0) & (b.background > 0)
     difference, error = np.full(len(wanted), np.nan), np.full(len(wanted), np.inf)
     x, y = a.background[some], b.background[some]

@@ -27,6 +27,7 @@ from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names, cloud_for
+from hepnn.drift import seen_in
 from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of
@@ -193,6 +194,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         check_validation(*validating[1:], classes=self.classes_)
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
         self.n_truncated_ = tensors.n_truncated
+        self.seen_ = seen_in(tensors, {name: part.features for name, part in self.representation_.contents().items()})
         batches = training.BucketedBatches(
             tensors,
             targets,

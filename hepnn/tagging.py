@@ -10,7 +10,8 @@ import functools
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, OutputError
+from hepnn.drift import Counts, add_counts, count, drifts, warnings_of_drift
+from hepnn.errors import HepnnWarning, InputError, OutputError
 from hepnn.jets import labels_of
 from hepnn.judging import column_of
 from hepnn.prefetch import prefetched
@@ -82,7 +84,8 @@ def tag(
 
     One entry of the source is one row of the output, in order: a number a class where an entry is a jet, a list of
     numbers where an entry is an event. A jet that fails the selection has NaN for each class, so the rows still match.
-    Observers are copied beside the scores.
+    Observers are copied beside the scores. A `HepnnWarning` says so where jets look unlike those of the training
+    (`hepnn.drift`).
 
     Args:
         source: what `hepnn.open_jets` takes, read with the tagger's schema; or what it returns, for another schema, a
@@ -106,7 +109,8 @@ def tag(
         OutputError: a file exists or cannot be written.
     """
     files = _opened(source, tagger)
-    chunks = prefetched((chunk, tagger.tensors(chunk.jets)) for chunk in files.chunks())
+    counts: Counts = {}
+    chunks = prefetched(_counted(files, tagger, counts))
     points = [each if isinstance(each, WorkingPoint) else read_working_point(each) for each in working_point]
     for point in points:
         _check_classes(point, tagger)
@@ -119,7 +123,9 @@ def tag(
     )
     target = Path(output)
     if not (target.is_dir() or str(output).endswith(os.sep)):
-        return [_write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)]
+        only = _write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)
+        _warn_of_drift(tagger, counts)
+        return [only]
     target.mkdir(parents=True, exist_ok=True)
     done: list[Tagged] = []
     for file, of_file in itertools.groupby(chunks, key=lambda pair: pair[0].file):
@@ -130,7 +136,21 @@ def tag(
             )
         n_before = sum(each.n_jets for each in done)
         done.append(_write(of_file, columns, path, output_tree, file_format, overwrite, progress, n_before))
+    _warn_of_drift(tagger, counts)
     return done
+
+
+def _counted(files: JetFiles, tagger: Any, counts: Counts) -> Iterator[tuple[JetChunk, Tensors]]:
+    """Chunks with their tensors; how these compare with the training is added to ``counts``."""
+    for chunk in files.chunks():
+        tensors = tagger.tensors(chunk.jets)
+        counts.update(add_counts(counts, count(tagger.seen_, tensors)))
+        yield chunk, tensors
+
+
+def _warn_of_drift(tagger: Any, counts: Counts) -> None:
+    for text in warnings_of_drift(drifts(tagger.seen_, counts)):
+        warnings.warn(text, HepnnWarning, stacklevel=3)
 
 
 def _check_classes(point: WorkingPoint, tagger: Any) -> None:

@@ -299,9 +299,8 @@ def read_working_point(path: str | os.PathLike[str]) -> WorkingPoint:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         if content.pop("format") != _FORMAT:
             raise ValueError("another format")
-        point = WorkingPoint(
-            **{key: tuple(map(float, x)) if key in ("thresholds", "edges") else x for key, x in content.items()}
-        )
+        lists = {key: tuple(map(float, content.pop(key))) for key in ("thresholds", "edges")}
+        point = WorkingPoint(**content, **lists)
         n_bins = 1 if point.column is None else len(point.edges) - 1
         if len(point.thresholds) != n_bins or point.kind not in _KINDS:
             raise ValueError(f"{len(point.thresholds)} thresholds for {n_bins} bins")

@@ -26,6 +26,7 @@ ORDER = [
     "features",
     "scaling",
     "augmentation image_augmentation tensors",
+    "drift",
     "clouds",
     "pixels",
     "alignment",

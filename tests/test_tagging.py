@@ -143,3 +143,15 @@ def test_judging_takes_labels_scores_and_columns_of_the_selected_jets(files, tag
         score(files, tagger, columns=["mc"])
     with pytest.raises(InputError, match="asked to judge a tagger; found no jets"):
         score(open_jets(files, select="pt > 1000"), tagger)
+
+
+def test_jets_unlike_those_of_the_training_are_warned_of(files, tagger, tmp_path):
+    other = events(60, seed=5)
+    for name in ("Jet_pt", "Jet_mass", "PFCands_pt", "PFCands_mass"):
+        other[name] = other[name] * np.float32(1000)  # in MeV
+    path = write(tmp_path / "mev.root", other)
+    with pytest.warns(HepnnWarning, match=r"lie outside what the tagger was trained on.*log_pt of particles \(100"):  # noqa: SIM117
+        with pytest.warns(HepnnWarning, match="differ from those that the tagger was trained on"):
+            tag(path, tagger, tmp_path / "scores.root")
+    loaded = Tagger.load(tagger.save(tmp_path / "tagger"))
+    assert loaded.seen_ == tagger.seen_

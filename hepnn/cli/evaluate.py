@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,10 @@ def evaluate(  # one argument an option
     if not taggers and not friends:
         raise InputError("asked to evaluate; name a tagger with --tagger FOLDER, or scores with --scores FILE:BRANCH.")
     is_picture = output is not None and Path(output).suffix.lower() in SUFFIXES
+    if output and Path(output).suffix and not (is_picture or output.endswith(os.sep) or Path(output).is_dir()):
+        raise OutputError(
+            f"asked to write {output}; name a picture *{', *'.join(SUFFIXES)}, or a folder for a report, {output}{os.sep}."
+        )
     taken = None if output is None else Path(output) if is_picture else Path(output) / evaluation_page.PAGE
     if taken is not None and taken.exists() and not overwrite:
         raise OutputError(f"asked to write {taken}, which exists. Choose another name, or add --overwrite.")
