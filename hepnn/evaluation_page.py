@@ -10,6 +10,7 @@ import json
 import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import awkward as ak
@@ -21,17 +22,26 @@ from hepnn.assessment import CUT, Assessment, Matchup
 from hepnn.drift import warnings_of_drift
 from hepnn.errors import OutputError
 from hepnn.evaluation import EFFICIENCIES
-from hepnn.evaluation_plots import plot_efficiencies, plot_mass, plot_reliability, plot_roc_ratio
+from hepnn.evaluation_plots import (
+    plot_efficiencies,
+    plot_importance,
+    plot_mass,
+    plot_occlusion,
+    plot_reliability,
+    plot_roc_ratio,
+)
 from hepnn.image_plots import plot_average_images
 from hepnn.images import JetImage
+from hepnn.insight import Importance, Occlusion, occlusion, permutation_importance
 from hepnn.jets import members_of
 from hepnn.judging import Sample
 from hepnn.page import Page, PageTable, Section, write_page
 from hepnn.plots import event_display, plot_confusion, plot_history, plot_roc, plot_scores, save
+from hepnn.robustness import Varied, robustness
 from hepnn.staging import staged
 from hepnn.working_points import WorkingPoint, write_working_point
 
-__all__ = ["PAGE", "RESULTS", "About", "warnings_of", "write_evaluation"]
+__all__ = ["PAGE", "RESULTS", "About", "Insight", "look_into", "pictures_of", "warnings_of", "write_evaluation"]
 
 PAGE, RESULTS, PICTURES = "report.html", "results.json", "pictures"
 """What the folder holds."""
@@ -43,6 +53,9 @@ _PACKAGES = ("awkward", "keras", "numpy", "onnxruntime", "scikit-learn", "tensor
 
 _MANY_CLASSES = 2
 """Number of classes above which pairs of classes have a table of their own."""
+
+_N_SHUFFLED = 3000
+"""Jets whose features are shuffled, one feature after the other."""
 
 _N_DRIFTS = 8
 """Features that are listed with how they differ from the training."""
@@ -56,6 +69,20 @@ _SPREAD_IMAGE = 0.8
 """Width of average images in Δη and Δφ, in rad: that of jets with R = 0.4; for wider ones, their core."""
 
 
+class Insight(NamedTuple):
+    """A look into one tagger.
+
+    Attributes:
+        varied: how it does on varied jets.
+        importances: what its features are worth.
+        occlusions: what the particles of a jet of each class do to its score, by class.
+    """
+
+    varied: tuple[Varied, ...]
+    importances: tuple[Importance, ...]
+    occlusions: Mapping[str, Occlusion]
+
+
 class About(NamedTuple):
     """What was evaluated, on what.
 
@@ -63,11 +90,27 @@ class About(NamedTuple):
         data: what the jets are, by name: files, schema, selection, weights.
         taggers: the trained ones, by name.
         warnings: of the reading and scoring, which come before those of the numbers.
+        insights: looks into the taggers, by name.
     """
 
     data: Mapping[str, Any]
     taggers: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    insights: Mapping[str, Insight] = MappingProxyType({})
+
+
+def look_into(tagger: Any, sample: Sample, *, signal: str, background: str) -> Insight:
+    """Returns a look into a tagger with the jets that the sample shows; errors as in `robustness`."""
+    jets = sample.shown
+    labels = np.asarray(sample.labels[: len(jets)]).astype(str)
+    return Insight(
+        robustness(tagger, jets, signal=signal, background=background),
+        permutation_importance(tagger, jets[:_N_SHUFFLED]),
+        {
+            name: occlusion(tagger, jets[_usual(jets, labels, name)], signal=signal, background=background)
+            for name in (signal, background)
+        },
+    )
 
 
 def write_evaluation(
@@ -116,6 +159,17 @@ def write_evaluation(
         "data": {**about.data, "n_entries": sample.n_entries},
         "warnings": cautions,
         **assessment.to_dict(),
+        "robustness": {
+            name: [
+                {**each._asdict(), "auc": each.auc.to_dict(), "difference": each.difference.to_dict()}
+                for each in insight.varied
+            ]
+            for name, insight in about.insights.items()
+        },
+        "importance": {
+            name: [{**each._asdict(), "log_loss": each.log_loss.to_dict()} for each in insight.importances]
+            for name, insight in about.insights.items()
+        },
         "inputs": {name: [each._asdict() for each in drifted] for name, drifted in sample.drifts.items()},
         "working_points": {name: point._asdict() for name, point in points.items()},
     }
@@ -200,6 +254,10 @@ def pictures_of(assessment: Assessment, sample: Sample, about: About) -> Iterato
         yield "Calibration", plot_reliability(assessment.reliabilities)
     for name, tagger in about.taggers.items():
         yield f"Training: {name}", plot_history(tagger.training_)
+    for name, insight in about.insights.items():
+        yield f"Insight: {name}, features", plot_importance(insight.importances)
+        for of_class, found in insight.occlusions.items():
+            yield f"Insight: {name}, a jet of {of_class}", plot_occlusion(found)
     yield from _of_jets(sample)
 
 
@@ -213,11 +271,15 @@ def _of_jets(sample: Sample) -> Iterator[tuple[str, Axes]]:
     names = np.unique(labels).tolist()
     averages = {name: images.moments(labels == name)[0][..., 0] for name in names}
     yield "The jets: average images", plot_average_images(averages, width=_SPREAD_IMAGE)
-    counts = ak.to_numpy(ak.num(jets.particles))
     for name in names:
-        of_class = np.flatnonzero(labels == name)
-        middle = of_class[np.argsort(counts[of_class], kind="stable")[len(of_class) // 2]]  # a jet of usual size
-        yield f"The jets: one of {name}", event_display(jets[int(middle)])
+        yield f"The jets: one of {name}", event_display(jets[_usual(jets, labels, name)])
+
+
+def _usual(jets: ak.Array, labels: Any, name: str) -> int:
+    """Where a jet of a class is that has as many particles as half of them have at most."""
+    of_class = np.flatnonzero(labels == name)
+    counts = ak.to_numpy(ak.num(jets.particles))[of_class]
+    return int(of_class[np.argsort(counts, kind="stable")[len(of_class) // 2]])
 
 
 def _versus(matchup: Matchup) -> str:
@@ -273,6 +335,19 @@ def _page(
             "How the features of these jets differ from those that the tagger was trained on, the most different first: the "
             "Kolmogorov–Smirnov distance, and the share of values beyond the least or greatest that it saw.",
             _drifts(sample),
+        ),
+        Section(
+            "Robustness",
+            "On the same jets, with energies smeared by a relative spread, a share of the particles lost, or all energies "
+            "shifted by a share.",
+            _robustness(about),
+        ),
+        Section(
+            "Insight",
+            "What a feature is worth: the growth of the log loss when it is shuffled; features that say the same thing share "
+            "it. What a particle does: the score of the jet less that of the jet without it.",
+            (),
+            drawn_of("Insight"),
         ),
         Section("Training", "", _recipes(about), drawn_of("Training")),
         Section(
@@ -389,6 +464,21 @@ def _drifts(sample: Sample) -> list[PageTable]:
         for name, drifted in sample.drifts.items()
         if drifted
     ]
+
+
+def _robustness(about: About) -> list[PageTable]:
+    rows = [
+        (
+            name,
+            each.variation,
+            f"{each.amount:+.0%}" if each.variation == "shift" else f"{each.amount:.0%}",
+            str(each.auc),
+            str(each.difference),
+        )
+        for name, insight in about.insights.items()
+        for each in insight.varied
+    ]
+    return [PageTable("", ("tagger", "variation", "amount", "AUC", "change"), rows)] if rows else []
 
 
 def _recipes(about: About) -> list[PageTable]:

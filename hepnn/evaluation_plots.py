@@ -5,7 +5,7 @@ As in `hepnn.plots`, nothing is worked out here, and the figure is ``axes.figure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,22 @@ from matplotlib.figure import Figure
 
 from hepnn.calibration import Reliability
 from hepnn.errors import InputError
+from hepnn.insight import Importance, Occlusion
 from hepnn.paired import RejectionRatio
 from hepnn.plots import COLORS, plot_roc, styled
 from hepnn.roc import Roc
 from hepnn.sculpting import MassSculpting, Spectrum
 from hepnn.working_points import Efficiencies
 
-__all__ = ["COLUMN_LABELS", "plot_efficiencies", "plot_mass", "plot_reliability", "plot_roc_ratio"]
+__all__ = [
+    "COLUMN_LABELS",
+    "plot_efficiencies",
+    "plot_importance",
+    "plot_mass",
+    "plot_occlusion",
+    "plot_reliability",
+    "plot_roc_ratio",
+]
 
 COLUMN_LABELS = {
     "pt": "jet $p_T$ [GeV]",
@@ -32,6 +41,15 @@ COLUMN_LABELS = {
     "n_particles": "particles in the jet",
 }
 """What columns are called on an axis; others by their name."""
+
+_AREA_OF_JET_PT = 2500.0
+"""Area, in square points, of a particle that carries all of the jet's pT."""
+
+_LEAST_AREA = 8.0
+"""Area, in square points, below which nobody would see the colour of a particle."""
+
+_LEAST_REACH = 0.4
+"""Half the width of a display of a jet, in rad, at least."""
 
 _ROOM = 0.12
 """Share of the range of an axis that is left free above and below what is drawn."""
@@ -183,6 +201,74 @@ def plot_reliability(reliabilities: Mapping[str, Reliability], *, ax: Axes | Non
             ylabel="how often it is the true class",
         )
         axes.legend(loc="upper left")
+    return axes
+
+
+def plot_importance(importances: Sequence[Importance], *, n_most: int = 20, ax: Axes | None = None) -> Axes:
+    """Returns axes with a bar for each feature: by how much the log loss grows without it, with ±1σ.
+
+    Args:
+        importances: what `hepnn.insight.permutation_importance` returns.
+        n_most: only so many, the most important.
+        ax: axes to draw on; new ones if None.
+
+    Raises:
+        InputError: nothing to draw.
+    """
+    shown = list(importances)[:n_most][::-1]
+    if not shown:
+        raise InputError("asked to draw what features are worth; found none. Give at least one.")
+    with styled():
+        axes = (
+            ax if ax is not None else Figure(figsize=(6.8, 1.4 + 0.3 * len(shown)), layout="constrained").add_subplot()
+        )
+        names = [f"{each.feature} ({each.tensor})" for each in shown]
+        values, errors = ([part for each in shown for part in (each.log_loss[i],)] for i in (0, 1))
+        axes.barh(names, values, xerr=errors, color=COLORS[0], ecolor="0.3", height=0.7)
+        axes.axvline(0, color="0.3", lw=1)
+        axes.set_xlabel("growth of the log loss when shuffled [nats]")
+        axes.tick_params(axis="y", length=0, labelsize=11)
+        axes.grid(axis="y", visible=False)
+    return axes
+
+
+def plot_occlusion(found: Occlusion, *, title: str = "", ax: Axes | None = None) -> Axes:
+    """Returns axes with a jet's particles around its axis: red where one speaks for the signal, blue where against.
+
+    The area of each goes as its pT.
+
+    Args:
+        found: what `hepnn.insight.occlusion` returns.
+        title: above the axes; the score if empty.
+        ax: axes to draw on; new ones if None.
+    """
+    with styled():
+        axes = ax if ax is not None else Figure(figsize=(7.0, 5.8), layout="constrained").add_subplot()
+        most = float(np.abs(found.change).max(initial=0.0)) or 1.0
+        area = np.maximum(_AREA_OF_JET_PT * found.pt_fraction, _LEAST_AREA)
+        dots = axes.scatter(
+            found.delta_eta,
+            found.delta_phi,
+            s=area,
+            c=found.change,
+            cmap="RdBu_r",
+            vmin=-most,
+            vmax=most,
+            ec="0.3",
+            lw=0.6,
+        )
+        axes.scatter(0, 0, marker="+", s=90, color="0.2", lw=1.5, zorder=3)
+        reach = 1.1 * max([_LEAST_REACH, *np.abs(found.delta_eta), *np.abs(found.delta_phi)])
+        axes.set(
+            xlim=(-reach, reach),
+            ylim=(-reach, reach),
+            aspect="equal",
+            xlabel=r"$\Delta\eta$",
+            ylabel=r"$\Delta\varphi$ [rad]",
+            title=title or f"score of {found.signal}: {found.score:.3f}",
+        )
+        bar = axes.figure.colorbar(dots, ax=axes, label=f"what it adds to the score of {found.signal}")
+        bar.ax.grid(False)
     return axes
 
 

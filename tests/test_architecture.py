@@ -48,7 +48,7 @@ ORDER = [
     "onnx_export",
     "tagger baseline",
     "evaluation working_points",
-    "sculpting",
+    "sculpting insight robustness",
     "plots friends inspection page",
     "image_plots evaluation_plots judging",
     "assessment flattening",

@@ -24,7 +24,18 @@ PAIRS = {
     "evaluate": (
         evaluation.evaluate,
         READING
-        | {"taggers", "friends", "custom", "fractions", "weight", "against", "mass", "working_points", "bins"}
+        | {
+            "taggers",
+            "friends",
+            "custom",
+            "fractions",
+            "weight",
+            "against",
+            "mass",
+            "working_points",
+            "bins",
+            "insight",
+        }
         | {"max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),

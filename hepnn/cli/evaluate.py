@@ -74,6 +74,11 @@ _AGAINST = "pt,abs_eta,n_particles"
     metavar="FIELD:NUMBER",
     help="Set working points in so many bins of a field, such as pt:5, not for all jets.",
 )
+@click.option(
+    "--insight",
+    is_flag=True,
+    help="Let the report show how the taggers do on varied jets, what their features are worth and what single particles do.",
+)
 @click.option("--max-jets", type=int, help="Read only so many jets.")
 @click.option(
     "-o",
@@ -96,6 +101,7 @@ def evaluate(  # one argument an option
     mass: str,
     working_points: tuple[str, ...],
     bins: str | None,
+    insight: bool,
     max_jets: int | None,
     output: str | None,
     overwrite: bool,
@@ -123,6 +129,10 @@ def evaluate(  # one argument an option
     taken = None if output is None else Path(output) if is_picture else Path(output) / evaluation_page.PAGE
     if taken is not None and taken.exists() and not overwrite:
         raise OutputError(f"asked to write {taken}, which exists. Choose another name, or add --overwrite.")
+    if insight and not (taggers and output and not is_picture):
+        raise InputError(
+            "asked to look into taggers; name one with --tagger, and the folder of the report with -o FOLDER/."
+        )
     if working_points and (output is None or is_picture):
         raise InputError("asked for working points; name the folder that they go to with -o FOLDER/.")
     loaded: dict[str, Any] = {}
@@ -171,7 +181,8 @@ def evaluate(  # one argument an option
                 "fractions": fractions,
             },
             loaded,
-            tuple(f"{each.file} was left out: {each.reason}" for each in source.skipped),
+            warnings=tuple(f"{each.file} was left out: {each.reason}" for each in source.skipped),
+            insights={name: _look_into(tagger, sample, made) for name, tagger in loaded.items()} if insight else {},
         )
         points = _points(working_points, made, sample, weights, _fractions(fractions), column, n_bins)
         page = evaluation_page.write_evaluation(
@@ -207,6 +218,16 @@ def _draw(made: Any, output: str) -> None:
             }
         )
     save(axes.figure, output)
+
+
+def _look_into(tagger: Any, sample: Any, made: Any) -> Any:
+    """A look into a tagger, at the first signal and its background, or the class that is most often there."""
+    from hepnn.evaluation_page import look_into
+
+    first = made.matchups[0]
+    others = {name: n for name, n in made.n_jets.items() if name != first.signal}
+    background = first.background if first.background in others else max(others, key=lambda name: others[name])
+    return look_into(tagger, sample, signal=first.signal, background=background)
 
 
 def _points(
