@@ -223,7 +223,7 @@ def plot_importance(importances: Sequence[Importance], *, n_most: int = 20, ax: 
             ax if ax is not None else Figure(figsize=(6.8, 1.4 + 0.3 * len(shown)), layout="constrained").add_subplot()
         )
         names = [f"{each.feature} ({each.tensor})" for each in shown]
-        values, errors = ([part for each in shown for part in (each.log_loss[i],)] for i in (0, 1))
+        values, errors = np.array([each.log_loss[:2] for each in shown], np.float64).T
         axes.barh(names, values, xerr=errors, color=COLORS[0], ecolor="0.3", height=0.7)
         axes.axvline(0, color="0.3", lw=1)
         axes.set_xlabel("growth of the log loss when shuffled [nats]")

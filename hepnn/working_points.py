@@ -296,11 +296,11 @@ def read_working_point(path: str | os.PathLike[str]) -> WorkingPoint:
         InputError: there is none, or it is not as `write_working_point` makes it.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         if content.pop("format") != _FORMAT:
             raise ValueError("another format")
-        lists = {key: tuple(map(float, content.pop(key))) for key in ("thresholds", "edges")}
-        point = WorkingPoint(**content, **lists)
+        content |= {key: tuple(map(float, content[key])) for key in ("thresholds", "edges")}
+        point = WorkingPoint(**content)
         n_bins = 1 if point.column is None else len(point.edges) - 1
         if len(point.thresholds) != n_bins or point.kind not in _KINDS:
             raise ValueError(f"{len(point.thresholds)} thresholds for {n_bins} bins")

@@ -9,7 +9,7 @@ from hepnn.errors import TaggerError
 from hepnn.runtime import Session
 from tests.conftest import make_jets
 
-SETTINGS = {"model_options": {"encoder": (8,), "head_units": ()}, "epochs": 2, "batch_size": 64, "n_buckets": 2}
+SETTINGS = {"model_options": {"encoder": (16,), "head_units": (16,)}, "epochs": 8, "batch_size": 32, "n_buckets": 2}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def test_scores_are_those_at_the_temperature_in_keras_onnx_and_a_file(pair, jets
 def test_the_validation_jets_want_no_further_temperature(pair):
     held_out = make_jets(300, seed=9)
     _, calibrated = pair
+    assert 0.1 < calibrated.temperature_ < 10  # within the range that is searched
     labels, scores = held_out.label.to_numpy(), calibrated.predict_proba(held_out)
     assert fit_temperature(labels, scores, classes=("gluon", "quark")) == pytest.approx(1.0, abs=1e-3)
 
