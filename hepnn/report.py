@@ -13,7 +13,7 @@ from hepnn.evaluation import EFFICIENCIES, Evaluation, Separation
 
 __all__ = ["assessment_table", "evaluation_table", "print_result"]
 
-_WIDTH_OF_A_FILE = 120
+_WIDTH_OF_A_FILE = 150
 """Columns where stdout is no terminal, so that no table is folded in a pipe."""
 
 

@@ -70,6 +70,18 @@ def test_train_as_json_is_for_machines(run, files, tmp_path):
     assert 0 <= result["val_auc"] <= 1
 
 
+def test_train_flattens_and_calibrates_if_asked(run, files, tmp_path):
+    more = ["--flatten", "pt:2,mass:3", "--calibrate", "--json"]
+    code, _, _ = run("train", *files, "-o", tmp_path / "tagger", *QUICK, *more)
+    assert code == 0
+    tagger = Tagger.load(tmp_path / "tagger")
+    assert tagger.calibrate
+    assert tagger.temperature_ != 1.0
+    code, _, err = run("train", *files, "-o", tmp_path / "other", *QUICK, "--flatten", "pt")
+    assert code == 2
+    assert "asked for the bins 'pt'; write FIELD:NUMBER,..., such as pt:10,mass:10" in err
+
+
 def test_tag_writes_one_row_an_entry_in_order(run, files, folder, tmp_path):
     output = tmp_path / "scores.root"
     code, out, _ = run("tag", *files, "--tagger", folder, "-o", output)
