@@ -152,6 +152,11 @@ def assess(
         for name, rating in sample.ratings.items()
         if rating.classes
     }
+    if fractions is not None and not evaluations:
+        raise InputError(
+            f"asked for a discriminant with the fractions {dict(fractions)}; the scores {', '.join(sample.ratings)} are one "
+            "number a jet. Give a tagger, or scores with one branch a class, such as score_*."
+        )
     roles = _roles(sample, evaluations, names.tolist(), signal, background)
     return Assessment(
         dict(zip(names.tolist(), counts.tolist(), strict=True)),

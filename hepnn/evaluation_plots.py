@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from hepnn.calibration import Reliability
 from hepnn.errors import InputError
@@ -200,7 +201,7 @@ def plot_reliability(reliabilities: Mapping[str, Reliability], *, ax: Axes | Non
             xlabel="probability of the most probable class",
             ylabel="how often it is the true class",
         )
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1)
     return axes
 
 
@@ -227,6 +228,7 @@ def plot_importance(importances: Sequence[Importance], *, n_most: int = 20, ax: 
         axes.barh(names, values, xerr=errors, color=COLORS[0], ecolor="0.3", height=0.7)
         axes.axvline(0, color="0.3", lw=1)
         axes.set_xlabel("growth of the log loss when shuffled [nats]")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.tick_params(axis="y", length=0, labelsize=11)
         axes.grid(axis="y", visible=False)
     return axes

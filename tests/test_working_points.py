@@ -144,7 +144,7 @@ def test_what_cannot_be_found_is_refused(arguments, message):
 def test_another_file_is_no_working_point(content, tmp_path):
     path = tmp_path / "wp.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"asked for the working point in .*wp.json; it cannot be read"):
+    with pytest.raises(InputError, match=r"asked for the working point in .*wp.json; it cannot be read \("):
         read_working_point(path)
 
 
