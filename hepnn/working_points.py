@@ -306,7 +306,7 @@ def read_working_point(path: str | os.PathLike[str]) -> WorkingPoint:
             raise ValueError(f"{len(point.thresholds)} thresholds for {n_bins} bins")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"asked for the working point in {path}; it cannot be read ({type(error).__name__}: {error}). Make one: hepnn evaluate FILES --tagger "
-            "FOLDER --working-point efficiency=0.5 -o FOLDER/."
+            f"asked for the working point in {path}; it cannot be read ({type(error).__name__}: {error}). Make one: "
+            "hepnn evaluate FILES --tagger FOLDER --working-point efficiency=0.5 -o FOLDER/."
         ) from error
     return point

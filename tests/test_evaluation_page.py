@@ -118,7 +118,7 @@ def test_a_single_score_needs_a_signal_to_be_high_for(sample):
         InputError, match="the scores other on jets of gluon, quark; name the class that they are high for"
     ):
         assess(alone)
-    with pytest.raises(InputError, match="the scores other are one number a jet. Give a tagger"):
+    with pytest.raises(InputError, match=r"the scores other are one number a jet. Give a tagger"):
         assess(alone, signal="quark", fractions={"gluon": 1.0})
     (matchup,) = assess(alone, background="quark").matchups
     assert (matchup.signal, matchup.background) == ("gluon", "quark")
