@@ -8,109 +8,36 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-import awkward as ak
 import numpy as np
-from matplotlib.axes import Axes
 
 import hepnn
-from hepnn.assessment import CUT, Assessment, Matchup
-from hepnn.drift import warnings_of_drift
+from hepnn.assessment import CUT, Assessment
+from hepnn.cautions import warnings_of
 from hepnn.errors import OutputError
 from hepnn.evaluation import EFFICIENCIES
-from hepnn.evaluation_plots import (
-    plot_efficiencies,
-    plot_importance,
-    plot_mass,
-    plot_occlusion,
-    plot_reliability,
-    plot_roc_ratio,
-)
-from hepnn.image_plots import plot_average_images
-from hepnn.images import JetImage
-from hepnn.insight import Importance, Occlusion, occlusion, permutation_importance
-from hepnn.jets import members_of
+from hepnn.evaluation_pictures import About, pictures_of
 from hepnn.judging import Sample
 from hepnn.page import Page, PageTable, Section, write_page
-from hepnn.plots import event_display, plot_confusion, plot_history, plot_roc, plot_scores, save
-from hepnn.robustness import Varied, robustness
+from hepnn.plots import save
 from hepnn.staging import staged
 from hepnn.working_points import WorkingPoint, write_working_point
 
-__all__ = ["PAGE", "RESULTS", "About", "Insight", "look_into", "pictures_of", "warnings_of", "write_evaluation"]
+__all__ = ["PAGE", "RESULTS", "write_evaluation"]
 
 PAGE, RESULTS, PICTURES = "report.html", "results.json", "pictures"
 """What the folder holds."""
-
-_FEW_JETS = 1000
-"""Jets of a class below which a rejection at 30 % efficiency rests on a handful of background jets."""
 
 _PACKAGES = ("awkward", "keras", "numpy", "onnxruntime", "scikit-learn", "tensorflow", "uproot")
 
 _MANY_CLASSES = 2
 """Number of classes above which pairs of classes have a table of their own."""
 
-_N_SHUFFLED = 3000
-"""Jets whose features are shuffled, one feature after the other."""
-
 _N_DRIFTS = 8
 """Features that are listed with how they differ from the training."""
-
-_TIMES_FLOOR = 3.0
-"""How many times the calibration error of a calibrated tagger one has to be for a warning, with `_LEAST_ECE`."""
-
-_LEAST_ECE = 0.01
-
-_SPREAD_IMAGE = 0.8
-"""Width of average images in Δη and Δφ, in rad: that of jets with R = 0.4; for wider ones, their core."""
-
-
-class Insight(NamedTuple):
-    """A look into one tagger.
-
-    Attributes:
-        varied: how it does on varied jets.
-        importances: what its features are worth.
-        occlusions: what the particles of a jet of each class do to its score, by class.
-    """
-
-    varied: tuple[Varied, ...]
-    importances: tuple[Importance, ...]
-    occlusions: Mapping[str, Occlusion]
-
-
-class About(NamedTuple):
-    """What was evaluated, on what.
-
-    Attributes:
-        data: what the jets are, by name: files, schema, selection, weights.
-        taggers: the trained ones, by name.
-        warnings: of the reading and scoring, which come before those of the numbers.
-        insights: looks into the taggers, by name.
-    """
-
-    data: Mapping[str, Any]
-    taggers: Mapping[str, Any]
-    warnings: tuple[str, ...] = ()
-    insights: Mapping[str, Insight] = MappingProxyType({})
-
-
-def look_into(tagger: Any, sample: Sample, *, signal: str, background: str) -> Insight:
-    """Returns a look into a tagger with the jets that the sample shows; errors as in `robustness`."""
-    jets = sample.shown
-    labels = np.asarray(sample.labels[: len(jets)]).astype(str)
-    return Insight(
-        robustness(tagger, jets, signal=signal, background=background),
-        permutation_importance(tagger, jets[:_N_SHUFFLED]),
-        {
-            name: occlusion(tagger, jets[_usual(jets, labels, name)], signal=signal, background=background)
-            for name in (signal, background)
-        },
-    )
 
 
 def write_evaluation(
@@ -176,114 +103,6 @@ def write_evaluation(
     with staged(folder / RESULTS, overwrite=True) as part:
         part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return write_page(_page(assessment, sample, about, cautions, drawn, versions, points), folder / PAGE)
-
-
-def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) -> list[str]:
-    """Returns sentences on what to beware of in these numbers."""
-    found = [
-        f"Only {n:,} jets are {name}: numbers that need few of them to pass rest on a handful."
-        for name, n in assessment.n_jets.items()
-        if n < _FEW_JETS
-    ]
-    if weights is not None:
-        weights = np.asarray(weights, np.float64)
-        if (negative := float((weights < 0).mean())) > 0:
-            found.append(
-                f"{negative:.1%} of the weights are negative; curves can turn back and efficiencies leave 0 to 1."
-            )
-        labels = sample.labels.astype(str)
-        for name, n in assessment.n_jets.items():
-            w = weights[labels == name]
-            effective = float(w.sum() ** 2 / (w**2).sum())
-            if effective < n / 2:
-                found.append(
-                    f"The {n:,} weighted jets of {name} count for {effective:,.0f}: few carry most of the weight."
-                )
-    found += [f"For {name}, {text}" for name, drifted in sample.drifts.items() for text in warnings_of_drift(drifted)]
-    for name, each in assessment.evaluations.items():
-        if missing := [known for known, n in each.n_jets.items() if not n]:
-            found.append(f"{name} also knows {', '.join(missing)}, of which there are no jets here.")
-    for name, curve in assessment.reliabilities.items():
-        if curve.ece.value > max(_LEAST_ECE, _TIMES_FLOOR * curve.ece_floor):
-            found.append(
-                f"The probabilities of {name} are off by {curve.ece.value:.1%} on average (calibrated: {curve.ece_floor:.1%}); "
-                "the order of the jets is not touched by that. Train with --calibrate, or mind it where you read a score as "
-                "a probability."
-            )
-    for matchup in assessment.matchups:
-        for name, part in matchup.separations.items():
-            if none := [f"{at:.0%}" for at, value in part.rejection.items() if not np.isfinite(value.value)]:
-                found.append(
-                    f"{name} lets no jet of {part.background} pass at {', '.join(none)} efficiency of {part.signal}: the "
-                    "rejection is a limit."
-                )
-        if matchup.sculpting is not None:
-            found += [
-                f"A cut on {name} changes the mass of {matchup.background}: Jensen–Shannon divergence {value.value:.2g} bits "
-                f"(by chance: {matchup.sculpting.floor[name]:.1g})."
-                for name, value in matchup.sculpting.divergence.items()
-                if value.value > _TIMES_FLOOR * matchup.sculpting.floor[name]
-            ]
-    return found
-
-
-def pictures_of(assessment: Assessment, sample: Sample, about: About) -> Iterator[tuple[str, Axes]]:
-    """Yields each picture by its caption."""
-    if len(sample.ratings) == 1 and len(assessment.matchups) > 1:
-        (name,) = sample.ratings
-        yield (
-            f"ROC: {name}",
-            plot_roc({_versus(each): each.separations[name].roc for each in assessment.matchups}),
-        )
-    else:
-        for each in assessment.matchups:
-            rocs = {name: part.roc for name, part in each.separations.items()}
-            ratios = {name: part.rejections.ratio for name, part in each.comparisons.items()}
-            yield f"ROC: {_versus(each)}", plot_roc_ratio(rocs, ratios) if ratios else plot_roc(rocs)
-    for each in assessment.matchups:
-        for name, part in each.separations.items():
-            xlabel = f"{name}: score of {each.signal}"
-            yield f"Scores: {name}, {_versus(each)}", plot_scores(part.scores, xlabel=xlabel)
-        if each.against:
-            yield f"Efficiency: {_versus(each)}", plot_efficiencies(each.against)
-        if each.sculpting is not None:
-            yield f"Mass: {_versus(each)}", plot_mass(each.sculpting, background=each.background)
-    for name, whole in assessment.evaluations.items():
-        yield f"Confusion: {name}", plot_confusion(whole.confusion, whole.classes)
-    if assessment.reliabilities:
-        yield "Calibration", plot_reliability(assessment.reliabilities)
-    for name, tagger in about.taggers.items():
-        yield f"Training: {name}", plot_history(tagger.training_)
-    for name, insight in about.insights.items():
-        yield f"Insight: {name}, features", plot_importance(insight.importances)
-        for of_class, found in insight.occlusions.items():
-            yield f"Insight: {name}, a jet of {of_class}", plot_occlusion(found)
-    yield from _of_jets(sample)
-
-
-def _of_jets(sample: Sample) -> Iterator[tuple[str, Axes]]:
-    """Average images and a jet of each class, where jets are made of particles."""
-    jets = sample.shown
-    if members_of(jets) != "particles":
-        return
-    labels = np.asarray(sample.labels[: len(jets)]).astype(str)
-    images = JetImage(width=_SPREAD_IMAGE).tensors(jets)
-    names = np.unique(labels).tolist()
-    averages = {name: images.moments(labels == name)[0][..., 0] for name in names}
-    yield "The jets: average images", plot_average_images(averages, width=_SPREAD_IMAGE)
-    for name in names:
-        yield f"The jets: one of {name}", event_display(jets[_usual(jets, labels, name)])
-
-
-def _usual(jets: ak.Array, labels: Any, name: str) -> int:
-    """Where a jet of a class is that has as many particles as half of them have at most."""
-    of_class = np.flatnonzero(labels == name)
-    counts = ak.to_numpy(ak.num(jets.particles))[of_class]
-    return int(of_class[np.argsort(counts, kind="stable")[len(of_class) // 2]])
-
-
-def _versus(matchup: Matchup) -> str:
-    return f"{matchup.signal} against {matchup.background}"
 
 
 def _page(

@@ -134,7 +134,7 @@ def test_evaluate_compares_taggers_and_scores_in_a_report(run, files, folder, tm
     again = f"again={tmp_path}/scores.root:hepnn_*"
     code, out, _ = run(
         "evaluate", *files, "--tagger", f"gru={folder}", "--scores", again, "--against", "pt,n_particles",
-        "--working-point", "efficiency=0.5", "--bins", "pt:2", "-o", tmp_path / "report",
+        "--working-point", "efficiency=0.5", "--bins", "pt:2", "--correctionlib", "--insight", "-o", tmp_path / "report",
     )  # fmt: skip
     assert code == 0
     assert f"{tmp_path}/report/report.html" in out.replace("\n", "")
@@ -145,7 +145,11 @@ def test_evaluate_compares_taggers_and_scores_in_a_report(run, files, folder, tm
     assert results["data"]["files"] == [f"{path}:tree" for path in files]
     point = results["working_points"]["quark_efficiency_50"]
     assert (point["column"], len(point["thresholds"])) == ("pt", 2)
-    assert "gru: score of quark" not in (tmp_path / "report" / "report.html").read_text()  # it is in a picture
+    correction = json.loads((tmp_path / "report" / "quark_efficiency_50.correctionlib.json").read_text())
+    assert [each["name"].rpartition("_")[2] for each in correction["corrections"]] == ["threshold", "efficiency"]
+    assert [each["variation"] for each in results["robustness"]["gru"]][:2] == ["smear", "smear"]
+    assert {each["tensor"] for each in results["importance"]["gru"]} == {"particles"}
+    assert results["inputs"]["gru"][0]["distance"] < 0.1  # the jets it was trained on
     code, out, err = run("evaluate", *files, "--tagger", folder, "-o", tmp_path / "report")
     assert code == 7
     assert "report.html, which exists" in err

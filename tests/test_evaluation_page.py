@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from hepnn.assessment import assess
+from hepnn.cautions import warnings_of
 from hepnn.errors import InputError, OutputError
 from hepnn.evaluation import evaluate
-from hepnn.evaluation_page import About, warnings_of, write_evaluation
+from hepnn.evaluation_page import write_evaluation
+from hepnn.evaluation_pictures import About
 from hepnn.friends import Rating
 from hepnn.judging import Sample
 from hepnn.roc import auc_difference

@@ -26,6 +26,9 @@ __all__ = ["evaluate"]
 
 _AGAINST = "pt,abs_eta,n_particles"
 
+_N_BINS = 8
+"""Bins of the efficiencies for correctionlib, of about as many jets each, where a working point has none."""
+
 
 @click.command()
 @reading_options
@@ -75,6 +78,11 @@ _AGAINST = "pt,abs_eta,n_particles"
     help="Set working points in so many bins of a field, such as pt:5, not for all jets.",
 )
 @click.option(
+    "--correctionlib",
+    is_flag=True,
+    help="Write each working point for correctionlib too, with the efficiency of each class against the first field.",
+)
+@click.option(
     "--insight",
     is_flag=True,
     help="Let the report show how the taggers do on varied jets, what their features are worth and what single particles do.",
@@ -101,6 +109,7 @@ def evaluate(  # one argument an option
     mass: str,
     working_points: tuple[str, ...],
     bins: str | None,
+    correctionlib: bool,
     insight: bool,
     max_jets: int | None,
     output: str | None,
@@ -113,6 +122,7 @@ def evaluate(  # one argument an option
     """
     from hepnn import evaluation_page
     from hepnn.assessment import assess
+    from hepnn.evaluation_pictures import About
     from hepnn.friends import parse_friend
     from hepnn.judging import judge, observers_for
     from hepnn.plots import SUFFIXES
@@ -129,6 +139,8 @@ def evaluate(  # one argument an option
     taken = None if output is None else Path(output) if is_picture else Path(output) / evaluation_page.PAGE
     if taken is not None and taken.exists() and not overwrite:
         raise OutputError(f"asked to write {taken}, which exists. Choose another name, or add --overwrite.")
+    if correctionlib and not (working_points and (bins or names(against))):
+        raise InputError("asked for files for correctionlib; give a --working-point, and a field --against or --bins.")
     if insight and not (taggers and output and not is_picture):
         raise InputError(
             "asked to look into taggers; name one with --tagger, and the folder of the report with -o FOLDER/."
@@ -171,7 +183,7 @@ def evaluate(  # one argument an option
     if output and is_picture:
         _draw(made, output)
     elif output:
-        about = evaluation_page.About(
+        about = About(
             {
                 "files": [table.place for table in source.plan.tables],
                 "schema": source.schema.name,
@@ -188,6 +200,8 @@ def evaluate(  # one argument an option
         page = evaluation_page.write_evaluation(
             made, sample, Path(output), about=about, weights=weights, working_points=points, overwrite=overwrite
         )
+        if correctionlib:
+            _write_corrections(points, sample, weights, column or columns[0], Path(output))
     if as_json:
         result = made.to_dict()
         if len(made.evaluations) == 1 and not beside:  # one tagger: its own numbers, at the top
@@ -198,6 +212,27 @@ def evaluate(  # one argument an option
         if writes_report:
             click.echo(f"{page}")
     report_skipped(source.skipped)
+
+
+def _write_corrections(points: Any, sample: Any, weights: Any, column: str, folder: Path) -> None:
+    """Writes each working point of the first tagger with the efficiencies of all classes, in its bins or in new ones."""
+    from hepnn.corrections import write_corrections
+    from hepnn.working_points import efficiencies, passes, quantile_edges
+
+    rating = next(rating for rating in sample.ratings.values() if rating.classes)
+    values = sample.columns[column]
+    labels = sample.labels.astype(str)
+    for name, point in points.items():
+        passed = passes(point, rating.values, classes=rating.classes, values=values if point.column else None)
+        edges = point.edges or quantile_edges(values, n_bins=_N_BINS)
+        measured = {}
+        for each in sorted(set(labels.tolist())):
+            chosen = labels == each
+            w = None if weights is None else weights[chosen]
+            measured[each] = efficiencies(passed[chosen], values[chosen], edges=edges, weights=w)
+        write_corrections(
+            point, folder / f"{name}.correctionlib.json", measured=measured, column=column, overwrite=True
+        )
 
 
 def _draw(made: Any, output: str) -> None:
@@ -222,7 +257,7 @@ def _draw(made: Any, output: str) -> None:
 
 def _look_into(tagger: Any, sample: Any, made: Any) -> Any:
     """A look into a tagger, at the first signal and its background, or the class that is most often there."""
-    from hepnn.evaluation_page import look_into
+    from hepnn.evaluation_pictures import look_into
 
     first = made.matchups[0]
     others = {name: n for name, n in made.n_jets.items() if name != first.signal}
