@@ -13,14 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import InputError, closest
-from hepnn.roc import binary_discriminant
+from hepnn.roc import SMALLEST_PROBABILITY, binary_discriminant
 
 __all__ = ["discriminant", "log_ratio"]
 
 Floats = npt.NDArray[np.floating[Any]]
-
-_SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""What less counts as in a logarithm, so that every jet has a finite discriminant."""
 
 
 def log_ratio(probabilities: Floats, *, classes: Sequence[str], signal: str, fractions: Mapping[str, float]) -> Floats:
@@ -50,7 +47,7 @@ def log_ratio(probabilities: Floats, *, classes: Sequence[str], signal: str, fra
         )
     of_signal = _of(signal, probabilities, classes)
     background = np.stack([_of(name, probabilities, classes) for name in fractions], axis=1) @ (values / values.sum())
-    return np.log(np.maximum(of_signal, _SMALLEST_PROBABILITY) / np.maximum(background, _SMALLEST_PROBABILITY))
+    return np.log(np.maximum(of_signal, SMALLEST_PROBABILITY) / np.maximum(background, SMALLEST_PROBABILITY))
 
 
 def discriminant(

@@ -291,7 +291,13 @@ def _pairs(
         raise InputError(
             f"asked for discriminants with the fractions {dict(fractions)}; name the signal they stand against."
         )
-    return [(signal, name) for name in fractions if n_jets.get(name) and background in (None, name)]
+    found = [(signal, name) for name in fractions if n_jets.get(name) and background in (None, name)]
+    if not found:
+        raise InputError(
+            f"asked for {signal!r} against backgrounds with the fractions {dict(fractions)}; there are no jets of "
+            f"{background or 'any of them'}. Found {', '.join(name for name, n in n_jets.items() if n)}."
+        )
+    return found
 
 
 def _check_roles(n_jets: Mapping[str, int], signal: str | None, background: str | None) -> None:

@@ -17,7 +17,7 @@ from hepnn.calibration import Reliability
 from hepnn.errors import InputError
 from hepnn.insight import Importance, Occlusion
 from hepnn.paired import RejectionRatio
-from hepnn.plots import COLORS, plot_roc, styled
+from hepnn.plots import AREA_OF_JET_PT, COLORS, around_axis, plot_roc, styled
 from hepnn.roc import Roc
 from hepnn.sculpting import MassSculpting, Spectrum
 from hepnn.working_points import Efficiencies
@@ -42,9 +42,6 @@ COLUMN_LABELS = {
     "n_particles": "particles in the jet",
 }
 """What columns are called on an axis; others by their name."""
-
-_AREA_OF_JET_PT = 2500.0
-"""Area, in square points, of a particle that carries all of the jet's pT."""
 
 _LEAST_AREA = 8.0
 """Area, in square points, below which nobody would see the colour of a particle."""
@@ -247,7 +244,7 @@ def plot_occlusion(found: Occlusion, *, title: str = "", ax: Axes | None = None)
     with styled():
         axes = ax if ax is not None else Figure(figsize=(7.0, 5.8), layout="constrained").add_subplot()
         most = float(np.abs(found.change).max(initial=0.0)) or 1.0
-        area = np.maximum(_AREA_OF_JET_PT * found.pt_fraction, _LEAST_AREA)
+        area = np.maximum(AREA_OF_JET_PT * found.pt_fraction, _LEAST_AREA)
         dots = axes.scatter(
             found.delta_eta,
             found.delta_phi,
@@ -261,14 +258,8 @@ def plot_occlusion(found: Occlusion, *, title: str = "", ax: Axes | None = None)
         )
         axes.scatter(0, 0, marker="+", s=90, color="0.2", lw=1.5, zorder=3)
         reach = 1.1 * max([_LEAST_REACH, *np.abs(found.delta_eta), *np.abs(found.delta_phi)])
-        axes.set(
-            xlim=(-reach, reach),
-            ylim=(-reach, reach),
-            aspect="equal",
-            xlabel=r"$\Delta\eta$",
-            ylabel=r"$\Delta\varphi$ [rad]",
-            title=title or f"score of {found.signal}: {found.score:.3f}",
-        )
+        around_axis(axes, reach)
+        axes.set_title(title or f"score of {found.signal}: {found.score:.3f}")
         bar = axes.figure.colorbar(dots, ax=axes, label=f"what it adds to the score of {found.signal}")
         bar.ax.grid(False)
     return axes

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import InputError
-from hepnn.roc import Measured, auc, binary_discriminant, plain, require_finite, share_with_error
+from hepnn.roc import SMALLEST_PROBABILITY, Measured, auc, binary_discriminant, plain, require_finite, share_with_error
 
 __all__ = [
     "MeasuredMatrix",
@@ -28,9 +28,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.intp]
-
-_SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""What a probability of 0 counts as in a logarithm; scikit-learn's choice."""
 
 
 class MeasuredMatrix(NamedTuple):
@@ -91,7 +88,7 @@ def log_loss(
     probabilities = checked_probabilities(probabilities, len(truth), classes)
     total = probabilities.sum(axis=1)
     of_truth = np.divide(probabilities[np.arange(len(truth)), truth], total, out=0 * total, where=total > 0)
-    loss = -np.log(np.clip(of_truth, _SMALLEST_PROBABILITY, 1))
+    loss = -np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1))
     value = np.average(loss, weights=weights)
     return Measured(float(value), float(np.sqrt((weights**2 * (loss - value) ** 2).sum()) / weights.sum()))
 

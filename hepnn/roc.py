@@ -16,6 +16,8 @@ import numpy.typing as npt
 from hepnn.errors import InputError
 
 __all__ = [
+    "ROUNDING",
+    "SMALLEST_PROBABILITY",
     "Measured",
     "RejectionCurve",
     "Roc",
@@ -39,8 +41,11 @@ Flags = npt.NDArray[np.bool_]
 _CONFIDENCE, _ONE_SIDED_SIGMA = 0.95, 1.645
 """Confidence level of a lower limit, and the standard deviations that stand for it one-sided."""
 
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """Efficiencies closer than this are the same: sums of a million weights agree to about 1e-13."""
+
+SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
+"""What a probability of 0 counts as in a logarithm; scikit-learn's choice."""
 
 _LEAST_FIXED = 1e-3
 """Numbers closer to 0 are shown with an exponent, where no uncertainty says which digits count."""
@@ -234,10 +239,10 @@ def rejection_curve(curve: Roc, *, n_points: int = 400) -> RejectionCurve:
         n_points: at most so many; those where no background passes are left out.
     """
     at = np.unique(points_at(curve, np.linspace(0, 1, n_points + 1)[1:]))
-    at = at[curve.background_efficiency[at] > _ROUNDING]
+    at = at[curve.background_efficiency[at] > ROUNDING]
     passing, error = curve.background_efficiency[at], curve.background_error[at]
     least = passing - error
-    high = np.divide(1, least, out=np.full_like(least, np.inf), where=least > _ROUNDING)
+    high = np.divide(1, least, out=np.full_like(least, np.inf), where=least > ROUNDING)
     return RejectionCurve(curve.signal_efficiency[at], 1 / passing, 1 / (passing + error), high)
 
 
@@ -258,14 +263,14 @@ def binary_discriminant(p_signal: Floats, p_background: Floats) -> Floats:
 def points_at(curve: Roc, efficiencies: npt.ArrayLike) -> npt.NDArray[np.intp]:
     """Returns where on the curve the tightest thresholds are that pass these signal efficiencies, (efficiency,)."""
     rising = np.maximum.accumulate(curve.signal_efficiency)
-    return np.searchsorted(rising, np.asarray(efficiencies, np.float64) - _ROUNDING)
+    return np.searchsorted(rising, np.asarray(efficiencies, np.float64) - ROUNDING)
 
 
 def rejection_at(curve: Roc, signal_efficiency: float) -> Measured:
     """Returns what `background_rejection` does, from a curve that was worked out before."""
     at = int(points_at(curve, signal_efficiency))
     passing, error = float(curve.background_efficiency[at]), float(curve.background_error[at])
-    if passing > _ROUNDING:
+    if passing > ROUNDING:
         return Measured(1 / passing, error / passing**2)
     most = max(1 - (1 - _CONFIDENCE) ** (1 / curve.n_background), _ONE_SIDED_SIGMA * error)
     return Measured(float("inf"), float("inf"), 1 / most)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hepnn.discriminants import discriminant
 from hepnn.errors import InputError, OutputError
 from hepnn.multiclass import class_names
-from hepnn.roc import plain, require_finite, share_with_error
+from hepnn.roc import ROUNDING, plain, require_finite, share_with_error
 from hepnn.staging import staged
 
 __all__ = [
@@ -37,9 +37,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.floating[Any]]
 Flags = npt.NDArray[np.bool_]
-
-_ROUNDING = 1e-12
-"""Efficiencies closer than this are the same: sums of a million weights agree to about 1e-13."""
 
 _KINDS = ("efficiency", "mistag")
 
@@ -137,7 +134,7 @@ def efficiencies(passed: Flags, values: Floats, *, edges: npt.ArrayLike, weights
     value[some], error[some] = share_with_error(
         part[some], squares_part[some], total=total[some], total_squares=squares[some]
     )
-    sure = some & (error <= _ROUNDING)
+    sure = some & (error <= ROUNDING)
     error[sure] = 0.5 / n_jets[sure]
     return Efficiencies(edges, value, error, n_jets)
 
@@ -155,7 +152,7 @@ def threshold_at(scores: Floats, share: float, *, weights: Floats | None = None)
     w = np.ones(len(scores)) if weights is None else weights[order]
     last_of_tie = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
     passed = np.maximum.accumulate(np.concatenate([[0.0], np.cumsum(w)[last_of_tie] / w.sum()]))
-    return float(np.concatenate([[np.inf], ordered[last_of_tie]])[np.searchsorted(passed, share - _ROUNDING)])
+    return float(np.concatenate([[np.inf], ordered[last_of_tie]])[np.searchsorted(passed, share - ROUNDING)])
 
 
 def find_working_point(
@@ -197,8 +194,7 @@ def find_working_point(
     """
     if (efficiency is None) == (mistag is None):
         raise InputError("asked for a working point; give either an efficiency or a mistag rate.")
-    kind, share = ("efficiency", efficiency) if efficiency is not None else ("mistag", mistag)
-    assert share is not None  # one of the two is given
+    kind, share = ("efficiency", efficiency) if efficiency is not None else ("mistag", mistag or 0.0)
     if not 0 < share < 1:
         raise InputError(f"asked for a working point with the {kind} {share}; choose one between 0 and 1.")
     labels = class_names(labels)
@@ -229,7 +225,7 @@ def find_working_point(
                 f"jets{where}. Choose wider bins, or more jets."
             )
         found = threshold_at(scores[chosen], share, weights=weights[chosen])
-        if kind == "mistag" and weights[chosen & (scores >= found)].sum() > (share + _ROUNDING) * weights[chosen].sum():
+        if kind == "mistag" and weights[chosen & (scores >= found)].sum() > (share + ROUNDING) * weights[chosen].sum():
             found = float(np.nextafter(found, np.inf))  # jets with this very score would be too many
         thresholds.append(found)
     return WorkingPoint(

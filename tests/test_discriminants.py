@@ -59,3 +59,9 @@ def test_fractions_that_make_no_sense_are_refused(arguments, message):
 def test_fractions_need_a_signal():
     with pytest.raises(InputError, match="name the signal they stand against"):
         evaluate(LABELS, PROBABILITIES, CLASSES, fractions={"w": 1.0})
+
+
+def test_fractions_of_classes_without_jets_are_refused():
+    few = LABELS != "w"
+    with pytest.raises(InputError, match=r"there are no jets of any of them. Found qcd, top"):
+        evaluate(LABELS[few], PROBABILITIES[few], CLASSES, signal="top", fractions={"w": 1.0})
