@@ -57,8 +57,9 @@ ORDER = [
     "tagging",
     "progress",
     "tasks",
-    "demo",
+    "demo doctor",
     "cli",
+    "__main__",
 ]
 """Modules of one line may not import each other; a module may import those of earlier lines."""
 

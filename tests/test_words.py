@@ -9,6 +9,7 @@ import hepnn
 from hepnn import demo, evaluation, generators, inspection, readers, tagging
 from hepnn.cli import cli
 from hepnn.cli.options import names
+from hepnn.doctor import examine
 from hepnn.onnx_export import write_onnx
 from hepnn.tasks import Task
 
@@ -41,6 +42,7 @@ PAIRS = {
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
     "demo": (demo.run_demo, {"output"}),
+    "doctor": (examine, set()),
     "generate toy": (generators.generate_toy, {"output"}),
     "generate quark-gluon": (generators.generate_quark_gluon, {"output"}),
     "generate showers": (generators.generate_showers, {"output"}),

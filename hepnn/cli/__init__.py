@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo``, one file a command.
+"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo | doctor``, one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -15,6 +15,7 @@ import click
 
 from hepnn import __version__
 from hepnn.cli.demo import demo
+from hepnn.cli.doctor import doctor
 from hepnn.cli.evaluate import evaluate
 from hepnn.cli.export import export
 from hepnn.cli.generate import generate
@@ -70,9 +71,10 @@ def cli() -> None:
     several of these.
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
-    missing package; 9 done, but files were skipped; 10 a task missed its target; 130 interrupted.
+    missing package; 9 done, but files were skipped; 10 a task missed its target; 11 a self-test failed; 130
+    interrupted.
     """
 
 
-for command in (train, tag, evaluate, export, inspect, generate, task, demo):
+for command in (train, tag, evaluate, export, inspect, generate, task, demo, doctor):
     cli.add_command(command)

@@ -113,9 +113,78 @@ TASKS: dict[str, Task] = {
             ),
         ),
         Task(
+            "jets-image",
+            "A picture of a jet, and what it keeps of the list of particles: average images, colours, a CNN beside the GRU.",
+            (
+                Goal("AUC of the image CNN", 0.86, quick=0.75),
+                Goal("AUC of the masked GRU less that", -0.01, quick=-0.05),
+                Goal("AUC gained by colours", 0.0, quick=-0.1),
+            ),
+        ),
+        Task(
             "jets-prongs",
             "Ten classes of toy jets by the number and the kind of their prongs.",
             (Goal("accuracy", 0.70, quick=0.2),),
+        ),
+        Task(
+            "calo-identify-2d",
+            "One photon or the two of a neutral pion: what pixels have to be for a network to see it.",
+            (
+                Goal("AUC of the CNN", 0.88, quick=0.6),
+                Goal("AUC gained over boosted trees", 0.0, quick=-0.3),
+                Goal("AUC lost with coarse pixels", 0.1, quick=-0.05),
+            ),
+        ),
+        Task(
+            "calo-identify-3d",
+            "A kernel with depth follows a shower through the calorimeter: electron or charged pion.",
+            (
+                Goal("pion rejection at 90% electron efficiency", 100, quick=5),
+                Goal("that over the longitudinal profile's", 1.5, quick=0.1),
+            ),
+        ),
+        Task(
+            "calo-energy",
+            "A network sees in a pion's shower what the sum of its cells lacks.",
+            (
+                Goal("σ/E over that of the sum", 0.85, quick=1.0, at_least=False),
+                Goal("largest bias in a bin", 0.02, quick=0.1, at_least=False),
+            ),
+        ),
+        Task(
+            "calo-time",
+            "A convolution with a state reads a film of two showers; their sum does not tell which came first.",
+            (
+                Goal("σ/E with time", 0.15, quick=0.6, at_least=False),
+                Goal("σ/E without time", 0.3, quick=0.3),
+            ),
+        ),
+        Task(
+            "calo-locate",
+            "The detector of shapes finds showers of several particles in one picture.",
+            (Goal("mAP@0.5", 0.9, quick=0.5), Goal("mAP@[.5:.95]", 0.5, quick=0.15)),
+        ),
+        Task(
+            "calo-multi",
+            "One network with three answers: which particle, how much energy, and where.",
+            (
+                Goal("accuracy", 0.75, quick=0.5),
+                Goal("σ/E over that by hand", 0.8, quick=1.1, at_least=False),
+                Goal("σ(η) over that by hand", 0.7, quick=1.5, at_least=False),
+            ),
+        ),
+        Task(
+            "calo-segment",
+            "A decoder gives every pixel an answer of its own: the share of an electron in the energy.",
+            (Goal("energy put right", 0.94, quick=0.85), Goal("gain over by layers", 0.05, quick=0.0)),
+        ),
+        Task(
+            "calo-transfer",
+            "What convolutions learned in one calorimeter makes another usable with few labelled showers.",
+            (
+                Goal("AUC from 200 labels, transferred", 0.8, quick=0.6),
+                Goal("gain over from scratch with 200 labels", 0.03, quick=-0.1),
+            ),
         ),
     )
 }

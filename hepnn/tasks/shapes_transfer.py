@@ -3,11 +3,8 @@
 **The lesson.** A network that tells circles from rectangles has learned edges, corners and arcs on the way, and other
 shapes are made of these as well. So its convolutions are kept and only the small dense head is made anew. The features
 of first layers serve many tasks, those of last layers fewer (Yosinski et al. 2014, arXiv:1411.1792), so three ways are
-compared, each with 50, 100, 200 and 500 labels:
-
-- *frozen*: the convolutions stay as they are, and the head learns from what they say. This takes a second.
-- *fine-tuned*: then everything learns on, at a lower rate, so that little is forgotten of what was there.
-- *from scratch*: the same network begins with random weights and learns as long, at the rate of the pretraining.
+compared, each with 50, 100, 200 and 500 labels (`hepnn.tasks.few_labels`): the convolutions are *frozen*, and only the
+head learns; they are *fine-tuned* after that; or the same network learns *from scratch*.
 
 A convolution does not mind how large the image is, and pooling over all places gives as many numbers for any size:
 so what was learned on 32 × 32 pixels is used on 48 × 48.
@@ -20,24 +17,20 @@ the spread between these.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from hepnn.generators.shapes import KINDS, draw_one_each
-from hepnn.plots import COLORS, styled
-from hepnn.roc import Measured
+from hepnn.tasks.few_labels import RATE, compare, convolutions, head, joined, scores_figure, scores_table
 from hepnn.tasks.fitting import fit, fresh, streams
 from hepnn.tasks.measuring import mean
 from hepnn.tasks.pictures import image_grid
-from hepnn.tasks.task import Fit, Outcome, Report, Table
+from hepnn.tasks.task import Outcome, Report
 
-__all__ = ["N_LABELS", "convolutions", "draw_new", "draw_old", "head", "joined", "learn_from", "run"]
+__all__ = ["N_SETS", "draw_new", "draw_old", "run"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
@@ -47,18 +40,8 @@ OLD_KINDS, OLD_SIZE = KINDS[:2], 32
 NEW_KINDS, NEW_SIZE = KINDS[2:], 48
 """Of the task with few labels."""
 
-N_LABELS = (50, 100, 200, 500)
-"""Numbers of labelled images of the new shapes."""
-
-_RATE = 4e-3
-"""Peak learning rate from random weights."""
-_RATE_FINE = 2e-3
-"""Peak learning rate of fine-tuning: half of it."""
-_RATE_HEAD = 1e-2
-"""Peak learning rate of a head alone, which is small."""
-_BATCH = 16
-
-WAYS = ("from scratch", "frozen", "fine-tuned")
+N_SETS = {50: 8, 100: 6, 200: 3, 500: 2}
+"""Sets of labelled images of the new shapes by how many there are: few of them differ more from set to set."""
 
 
 def draw_old(n_images: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
@@ -73,147 +56,56 @@ def draw_new(n_images: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
     return scenes.images, scenes.kinds[:, 0]
 
 
-def convolutions() -> keras.Model:
-    """Returns a network from an image of any size, (y, x, 1), to 64 features, each the largest value anywhere."""
-    image = values = keras.Input((None, None, 1), name="image")
-    for layer, filters in enumerate((16, 32, 64)):
-        if layer:
-            values = keras.layers.MaxPooling2D()(values)
-        values = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(values)
-    return keras.Model(image, keras.layers.GlobalMaxPooling2D()(values), name="convolutions")
-
-
-def head(n_kinds: int) -> keras.Model:
-    """Returns a network from the features of `convolutions` to the probabilities of the kinds."""
-    features = keras.Input((64,), name="features")
-    values = keras.layers.Dense(32, activation="relu")(features)
-    return keras.Model(features, keras.layers.Dense(n_kinds, activation="softmax")(values), name="head")
-
-
-def joined(body: keras.Model, top: keras.Model, *, size: int) -> keras.Model:
-    """Returns the network from an image of ``size`` pixels a side to what ``top`` says about the features of ``body``."""
-    image = keras.Input((size, size, 1), name="image")
-    return keras.Model(image, top(body(image)))
-
-
-def learn_from(images: Floats, kinds: Ints, *, body: keras.Model, **settings: Any) -> dict[str, Fit]:
-    """Returns the new network, learned from a few labelled images in each of the ways.
-
-    Args:
-        images: (image, y, x, 1).
-        kinds: (image,), the labels.
-        body: the pretrained convolutions; they stay as they are.
-        settings: ``rng`` of the order of the images, ``steps`` of each training, and ``report``.
-    """
-    # frozen: as the convolutions do not change, their features are worked out once
-    top = head(len(NEW_KINDS))
-    start = time.perf_counter()
-    features = body.predict(images, verbose=0)
-    _fit(top, features, kinds, learning_rate=_RATE_HEAD, name="frozen", **settings)
-    frozen = Fit(joined(body, top, size=NEW_SIZE), {}, time.perf_counter() - start)
-
-    # fine-tuned: begin from there; a head with random weights would first spoil the convolutions
-    own_body, own_top = convolutions(), head(len(NEW_KINDS))
-    own_body.set_weights(body.get_weights())
-    own_top.set_weights(top.get_weights())
-    tuned = joined(own_body, own_top, size=NEW_SIZE)
-    fine_tuned = _fit(tuned, images, kinds, learning_rate=_RATE_FINE, name="fine-tuned", **settings)
-
-    new = joined(convolutions(), head(len(NEW_KINDS)), size=NEW_SIZE)
-    from_scratch = _fit(new, images, kinds, learning_rate=_RATE, name="from scratch", **settings)
-    return dict(zip(WAYS, (from_scratch, frozen, fine_tuned), strict=True))
-
-
-def _fit(
-    model: keras.Model, inputs: Floats, kinds: Ints, *, rng: np.random.Generator, steps: int, **settings: Any
-) -> Fit:
-    """A network trained on batches out of the same few samples, as many steps for any number of them."""
-
-    def pick(n_samples: int, rng: np.random.Generator) -> tuple[Floats, Ints]:
-        chosen = rng.integers(len(inputs), size=n_samples)
-        return inputs[chosen], kinds[chosen]
-
-    batches = fresh(pick, rng, batch_size=_BATCH, steps=steps)
-    return fit(model, batches, epochs=1, loss="sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
-
-
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     """Pretrains once, then learns from few labels in three ways, several times over."""
     rngs = streams(seed)
-    n_labels, n_repeats = ((50, 100), 2) if quick else (N_LABELS, 4)
-    test_images, test_kinds = draw_new(500 if quick else 2_000, rngs.test)
-
+    test = draw_new(300 if quick else 2_000, rngs.test)
     body = convolutions()
     pretrained = fit(
-        joined(body, head(len(OLD_KINDS)), size=OLD_SIZE),
-        fresh(draw_old, rngs.train, batch_size=64, steps=150 if quick else 500),
+        joined(body, head(len(OLD_KINDS)), shape=(OLD_SIZE, OLD_SIZE, 1)),
+        fresh(draw_old, rngs.train, batch_size=64, steps=150 if quick else 750),
         validation=draw_old(500 if quick else 2_000, rngs.validation),
         epochs=1 if quick else 2,
-        learning_rate=_RATE,
+        learning_rate=RATE,
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         report=report,
         name="pretraining",
     )
-    accuracy = {way: np.zeros((len(n_labels), n_repeats)) for way in WAYS}
-    seconds = dict.fromkeys(WAYS, 0.0)
-    for repeat in range(n_repeats):
-        images, kinds = draw_new(max(n_labels), rngs.train)
-        for index, n in enumerate(n_labels):
-            fits = learn_from(
-                images[:n], kinds[:n], body=body, rng=rngs.train, steps=100 if quick else 300, report=_quiet
-            )
-            for way, each in fits.items():
-                predicted = each.model.predict(test_images, batch_size=500, verbose=0).argmax(axis=1)
-                accuracy[way][index, repeat] = np.mean(predicted == test_kinds)
-                seconds[way] += each.seconds
-            if n == 100 and not repeat:
-                shown = fits
-            told = "  ".join(f"{way} {accuracy[way][index, repeat]:.3f}" for way in WAYS)
-            report(f"{n} labels, {repeat + 1}/{n_repeats}: accuracy {told}")
+    compared = compare(
+        draw_new,
+        test,
+        body=body,
+        n_kinds=len(NEW_KINDS),
+        score=_accuracy,
+        what="accuracy",
+        n_sets={50: 2, 100: 2} if quick else N_SETS,
+        steps=60 if quick else 300,
+        rng=rngs.train,
+        shown=100,
+        report=report,
+    )
+    # the gain is taken set by set, as the same labelled images are behind both
+    gain = compared.of("fine-tuned", 50) - compared.of("from scratch", 50)
     return Outcome(
-        measured=_measured(accuracy, n_labels),
-        fits={
-            **{way: shown[way]._replace(seconds=seconds[way]) for way in reversed(WAYS)},
-            "pretrained": pretrained,
+        measured={
+            "accuracy from 100 labels, transferred": mean(compared.of("fine-tuned", 100)),
+            "gain over from scratch with 50 labels": mean(gain),
         },
-        n_test=len(test_kinds),
+        fits={**compared.fits, "pretrained": pretrained},
+        n_test=len(test[1]),
         tables=[
-            Table(
-                f"Accuracy on triangles, rings and crosses, mean of {n_repeats} sets of labelled images",
-                ("labels", *WAYS),
-                [(n, *(mean(accuracy[way][index]) for way in WAYS)) for index, n in enumerate(n_labels)],
-            ),
+            scores_table(compared, "Accuracy on triangles, rings and crosses, mean over sets of labelled images"),
         ],
-        figures={"accuracy by labels": _curves(accuracy, n_labels), "old and new": _examples(rngs.validation)},
+        figures={
+            "accuracy by labels": scores_figure(compared, xlabel="labelled images of new shapes", ylabel="accuracy"),
+            "old and new": _examples(rngs.validation),
+        },
     )
 
 
-def _measured(accuracy: Mapping[str, Floats], n_labels: tuple[int, ...]) -> dict[str, Measured]:
-    """What the goals are about; the gain is taken set by set, as the same labelled images are behind both."""
-    gain = accuracy["fine-tuned"] - accuracy["from scratch"]
-    return {
-        "accuracy from 100 labels, transferred": mean(accuracy["fine-tuned"][n_labels.index(100)]),
-        "gain over from scratch with 50 labels": mean(gain[n_labels.index(50)]),
-    }
-
-
-def _curves(accuracy: Mapping[str, Floats], n_labels: tuple[int, ...]) -> Figure:
-    """Accuracy against the number of labels; each set of labelled images is a point, the band is the mean ± 1σ."""
-    with styled():
-        figure = Figure(figsize=(6.8, 5.0), layout="constrained")
-        axes = figure.add_subplot()
-        for color, (way, values) in zip(COLORS, accuracy.items(), strict=False):
-            center, error = np.array([[each.value, each.error] for each in map(mean, values)]).T
-            axes.plot(n_labels, center, color=color, label=way)
-            axes.fill_between(n_labels, center - error, center + error, color=color, alpha=0.25, lw=0)
-            axes.plot(n_labels, values, "o", color=color, ms=3)
-        axes.set_xscale("log")
-        axes.set_xticks(n_labels, [str(n) for n in n_labels])
-        axes.minorticks_off()
-        axes.set(xlabel="labelled images of new shapes", ylabel="accuracy")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=len(WAYS))
-    return figure
+def _accuracy(probabilities: Floats, kinds: Ints) -> float:
+    return float(np.mean(probabilities.argmax(axis=1) == kinds))
 
 
 def _examples(rng: np.random.Generator) -> Figure:
@@ -224,7 +116,3 @@ def _examples(rng: np.random.Generator) -> Figure:
     titles = [f"old: {OLD_KINDS[kind]}" for kind in old[1]] + [f"new: {NEW_KINDS[kind]}" for kind in new[1]]
     figure, _ = image_grid(np.concatenate([framed, new[0]]), titles)
     return figure
-
-
-def _quiet(line: str) -> None:
-    """Takes the report of one of many short trainings; a line each is enough, which `run` writes."""
