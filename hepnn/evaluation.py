@@ -291,7 +291,9 @@ def _pairs(
         raise InputError(
             f"asked for discriminants with the fractions {dict(fractions)}; name the signal they stand against."
         )
-    found = [(signal, name) for name in fractions if n_jets.get(name) and background in (None, name)]
+    found: list[tuple[str, str | None]] = [
+        (signal, name) for name in fractions if n_jets.get(name) and background in (None, name)
+    ]
     if not found:
         raise InputError(
             f"asked for {signal!r} against backgrounds with the fractions {dict(fractions)}; there are no jets of "

@@ -40,6 +40,7 @@ COLUMN_LABELS = {
     "energy": "jet energy [GeV]",
     "mass": "jet mass [GeV]",
     "n_particles": "particles in the jet",
+    "n_cells": "cells in the shower",
 }
 """What columns are called on an axis; others by their name."""
 

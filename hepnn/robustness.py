@@ -13,7 +13,6 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 
-from hepnn import kinematics
 from hepnn.discriminants import discriminant
 from hepnn.errors import InputError
 from hepnn.jets import as_jets, check_jets, labels_of, members_of
@@ -51,10 +50,10 @@ def smear(jets: ak.Array, amount: float, generator: np.random.Generator) -> ak.A
 
 
 def drop(jets: ak.Array, amount: float, generator: np.random.Generator) -> ak.Array:
-    """Returns the jets without a random share ``amount`` of their particles."""
+    """Returns the jets without a random share ``amount`` of their particles; the hardest of each is never lost."""
     counts = ak.num(jets.particles)
     kept = ak.unflatten(generator.random(int(ak.sum(counts))) >= amount, counts)
-    return _with_particles(jets, jets.particles[kept])
+    return _with_particles(jets, jets.particles[kept | (ak.local_index(kept) == 0)])
 
 
 def shift(jets: ak.Array, amount: float, generator: np.random.Generator) -> ak.Array:
@@ -128,25 +127,9 @@ def _scaled(jets: ak.Array, factor: Any) -> ak.Array:
 
 
 def _with_particles(jets: ak.Array, particles: ak.Array) -> ak.Array:
-    """The jets with other particles; each jet's momentum changes by what the sum of its particles changes."""
-    total = [a + b - c for a, b, c in zip(_momenta(jets), _sums(particles), _sums(jets.particles), strict=True)]
-    px, py, pz, energy = total
-    changed = {
-        "pt": kinematics.pt_from_p(px, py),
-        "eta": kinematics.eta_from_p(px, py, pz),
-        "phi": kinematics.phi_from_p(px, py),
-        "energy": energy,
-        "particles": particles,
-    }
-    for name, values in changed.items():
+    """The jets with other particles: their pT and energy grow as the sum of their particles' pT, their direction stays."""
+    before, after = (ak.to_numpy(ak.sum(part.pt, axis=1)).astype(np.float64) for part in (jets.particles, particles))
+    factor = np.divide(after, before, out=np.ones_like(before), where=before > 0)
+    for name, values in {"pt": jets.pt * factor, "energy": jets.energy * factor, "particles": particles}.items():
         jets = ak.with_field(jets, values, name)
     return jets
-
-
-def _momenta(records: ak.Array) -> list[Any]:
-    pt, eta, phi, energy = (ak.values_astype(records[name], np.float64) for name in ("pt", "eta", "phi", "energy"))
-    return [kinematics.px(pt, phi), kinematics.py(pt, phi), kinematics.pz(pt, eta), energy]
-
-
-def _sums(particles: ak.Array) -> list[Any]:
-    return [ak.to_numpy(ak.sum(part, axis=1)) for part in _momenta(particles)]

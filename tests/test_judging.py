@@ -54,6 +54,13 @@ def test_a_selection_takes_scores_and_jets_alike(files, max_jets):
     assert some.labels.tolist() == whole.labels[expected].tolist()
 
 
+def test_a_branch_that_the_schema_does_not_name_is_a_column_if_asked_for(files):
+    paths, _ = files
+    sample = judged(paths, "own", more=("own", "jet_eta"))
+    assert sample.columns["own"].tolist() == sample.ratings["own"].values.tolist()
+    assert len(sample.columns["jet_eta"]) == 2 * N
+
+
 def test_steps_change_nothing(files, monkeypatch):
     from hepnn.readers import JetFiles
 

@@ -36,6 +36,7 @@ PAIRS = {
             "working_points",
             "bins",
             "insight",
+            "correctionlib",
         }
         | {"max_jets", "output", "overwrite"},
     ),

@@ -24,7 +24,8 @@ from hepnn.errors import InputError, OutputError
 
 __all__ = ["evaluate"]
 
-_AGAINST = "pt,abs_eta,n_particles"
+_AGAINST = ("pt", "abs_eta")
+"""What the report shows efficiencies against, with the number of particles or cells, unless asked for something else."""
 
 _N_BINS = 8
 """Bins of the efficiencies for correctionlib, of about as many jets each, where a working point has none."""
@@ -58,10 +59,8 @@ _N_BINS = 8
 @click.option("--weight", metavar="FIELD", help="Jet field that holds event weights.")
 @click.option(
     "--against",
-    default=_AGAINST,
-    show_default=True,
     metavar="NAMES",
-    help="Fields or branches that the report shows efficiencies against, by comma.",
+    help="Fields or branches that the report shows efficiencies against, by comma. [default: pt, abs_eta, n_particles]",
 )
 @click.option("--mass", default="mass", show_default=True, metavar="FIELD", help="Mass of the report; '' for none.")
 @click.option(
@@ -105,7 +104,7 @@ def evaluate(  # one argument an option
     background: str | None,
     fractions: str | None,
     weight: str | None,
-    against: str,
+    against: str | None,
     mass: str,
     working_points: tuple[str, ...],
     bins: str | None,
@@ -124,6 +123,7 @@ def evaluate(  # one argument an option
     from hepnn.assessment import assess
     from hepnn.evaluation_pictures import About
     from hepnn.friends import parse_friend
+    from hepnn.jets import MEMBERS
     from hepnn.judging import judge, observers_for
     from hepnn.plots import SUFFIXES
     from hepnn.progress import counting
@@ -139,7 +139,7 @@ def evaluate(  # one argument an option
     taken = None if output is None else Path(output) if is_picture else Path(output) / evaluation_page.PAGE
     if taken is not None and taken.exists() and not overwrite:
         raise OutputError(f"asked to write {taken}, which exists. Choose another name, or add --overwrite.")
-    if correctionlib and not (working_points and (bins or names(against))):
+    if correctionlib and not (working_points and (bins or against != "")):
         raise InputError("asked for files for correctionlib; give a --working-point, and a field --against or --bins.")
     if insight and not (taggers and output and not is_picture):
         raise InputError(
@@ -158,11 +158,12 @@ def evaluate(  # one argument an option
     used = next((tagger.read_schema() for tagger in loaded.values()), None)
     writes_report = output is not None and not is_picture
     column, n_bins = next(iter(bins_of(bins).items())) if bins else (None, 0)
-    shown = names(against) if writes_report else ()
+    source = reading.open(schema=used)
+    members = next(f"n_{name}" for name in MEMBERS if name in source.schema.collections)
+    shown = () if not writes_report else names(against) if against is not None else (*_AGAINST, members)
     columns = list(dict.fromkeys([*shown, *([column] if column else []), *([weight] if weight else [])]))
     if writes_report and mass and mass not in columns:
         columns.append(mass)
-    source = reading.open(schema=used)
     if extra := observers_for(source, beside, columns):
         source = reading.open(schema=used, observers=extra)
     with counting("scoring") as progress:
