@@ -19,15 +19,15 @@ _TIMES_FLOOR = 3.0
 """How many times the calibration error of a calibrated tagger one has to be for a warning, with `_LEAST_ECE`."""
 
 _LEAST_ECE = 0.01
+"""Calibration error below which there is no warning, however many jets tell it from 0."""
 
 
 def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) -> list[str]:
     """Returns sentences on what to beware of in these numbers."""
-    found = [
-        f"Only {n:,} jets are {name}: numbers that need few of them to pass rest on a handful."
-        for name, n in assessment.n_jets.items()
-        if n < _FEW_JETS
-    ]
+    few = [f"{name} ({n:,})" for name, n in assessment.n_jets.items() if n < _FEW_JETS]
+    found = (
+        [f"There are few jets of {', '.join(few)}: numbers that few of them pass for rest on a handful."] if few else []
+    )
     if weights is not None:
         weights = np.asarray(weights, np.float64)
         if (negative := float((weights < 0).mean())) > 0:
@@ -60,11 +60,15 @@ def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) 
                     f"{name} lets no jet of {part.background} pass at {', '.join(none)} efficiency of {part.signal}: the "
                     "rejection is a limit."
                 )
+    sculpted: dict[tuple[str, str], list[str]] = {}
+    for matchup in assessment.matchups:
         if matchup.sculpting is not None:
-            found += [
-                f"A cut on {name} changes the mass of {matchup.background}: Jensen–Shannon divergence {value.value:.2g} bits "
-                f"(by chance: {matchup.sculpting.floor[name]:.1g})."
-                for name, value in matchup.sculpting.divergence.items()
-                if value.value > _TIMES_FLOOR * matchup.sculpting.floor[name]
-            ]
+            for name, value in matchup.sculpting.divergence.items():
+                if value.value > _TIMES_FLOOR * matchup.sculpting.floor[name]:
+                    text = f"{matchup.signal} ({value.value:.2g} bits; by chance {matchup.sculpting.floor[name]:.1g})"
+                    sculpted.setdefault((name, matchup.background), []).append(text)
+    found += [
+        f"A cut on {name} changes the mass of {background}; Jensen–Shannon divergence by signal: {', '.join(texts)}."
+        for (name, background), texts in sculpted.items()
+    ]
     return found
