@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hepnn.baseline import BoostedTrees as BoostedTrees
     from hepnn.errors import HepnnError as HepnnError
     from hepnn.evaluation import evaluate as evaluate
+    from hepnn.flattening import flat_weights as flat_weights
     from hepnn.generators import generate_quark_gluon as generate_quark_gluon
     from hepnn.generators import generate_showers as generate_showers
     from hepnn.generators import generate_toy as generate_toy
@@ -34,6 +35,7 @@ _HOMES = {
     "Schema": "hepnn.schema",
     "Tagger": "hepnn.tagger",
     "evaluate": "hepnn.evaluation",
+    "flat_weights": "hepnn.flattening",
     "generate_quark_gluon": "hepnn.generators",
     "generate_showers": "hepnn.generators",
     "generate_toy": "hepnn.generators",

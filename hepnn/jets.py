@@ -31,6 +31,7 @@ from hepnn.errors import InputError
 
 __all__ = [
     "JET_FIELDS",
+    "MEMBERS",
     "PARTICLE_FIELDS",
     "as_jets",
     "check_jets",

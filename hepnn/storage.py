@@ -1,7 +1,7 @@
 """A tagger on disk: a folder with a description to read and the weights, each with a checksum.
 
 - ``tagger.json``: classes, schema, representation with its features, scaling, model and options, training recipe and
-  history, versions of the packages, and the checksum of every other file;
+  history, how the features were distributed, versions of the packages, and the checksum of every other file;
 - ``weights.npz``: the weights, one array for each variable of the Keras model, in its order;
 - ``model.onnx``: the network with its weights, for ONNX Runtime to score with; absent where there is no translation.
 
@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import __version__
+from hepnn.drift import Seen
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
 from hepnn.history import Trained
 from hepnn.models import MODELS
@@ -133,6 +134,11 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         },
         "recipe": recipe,
         "training": {**training._asdict(), "n_truncated": tagger.n_truncated_, "left_out": tagger.left_out_},
+        "temperature": tagger.temperature_,
+        "seen": {
+            name: {feature: seen._asdict() for feature, seen in columns.items()}
+            for name, columns in tagger.seen_.items()
+        },
         "why_keras": tagger.why_keras_,
         "checksums": {name: _sha256(folder / name) for name in (WEIGHTS, ONNX) if (folder / name).exists()},
     }
@@ -202,6 +208,11 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         training = dict(description["training"])
         tagger.n_truncated_, tagger.left_out_ = training.pop("n_truncated"), training.pop("left_out", "")
         tagger.training_ = Trained(**training)
+        tagger.temperature_ = float(description.get("temperature", 1.0))  # older folders have neither this
+        tagger.seen_ = {  # nor that
+            name: {feature: Seen(tuple(seen["quantiles"]), seen["n"]) for feature, seen in columns.items()}
+            for name, columns in description.get("seen", {}).items()
+        }
         if ONNX in description["checksums"]:
             tagger.onnx_ = (folder / ONNX).read_bytes()
             tagger.why_keras_ = ""

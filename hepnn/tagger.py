@@ -27,6 +27,7 @@ from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names
+from hepnn.drift import seen_in
 from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of
@@ -72,6 +73,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         warmup: share of the training until that peak.
         weight_decay: of AdamW.
         patience: stop after so many epochs without a better validation AUC.
+        calibrate: whether the validation jets set the temperature of the probabilities (`hepnn.temperature`), which is
+            then ``temperature_``; it changes neither the order of the jets nor the most probable class.
         seed: of all that is random.
         start_from: folder of a tagger to start from: the layers before the head are its own, inputs are scaled as there,
             and of model options, representation and features what is left open is as there. The size of images, the
@@ -103,6 +106,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         warmup: float = defaults.WARMUP,
         weight_decay: float = defaults.WEIGHT_DECAY,
         patience: int = defaults.PATIENCE,
+        calibrate: bool = False,
         seed: int = defaults.SEED,
         start_from: str | Path | None = None,
         freeze: str | None = None,
@@ -128,6 +132,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.warmup = warmup
         self.weight_decay = weight_decay
         self.patience = patience
+        self.calibrate = calibrate
         self.seed = seed
         self.start_from = start_from
         self.freeze = freeze
@@ -200,6 +205,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
         if start is not None:
             self.inputs_ = transfer.scaled_as(self.inputs_, self.representation_.contents(), start=start)
+        self.seen_ = seen_in(tensors, {name: part.features for name, part in self.representation_.contents().items()})
         batches = training.BucketedBatches(
             tensors,
             targets,
@@ -237,11 +243,17 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 ),
                 callbacks=callbacks,
             )
+        self.temperature_ = self._calibrated(model, *validating) if self.calibrate else 1.0
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
         self._model = model
         return self
+
+    def _calibrated(self, model: Any, tensors: Tensors, targets: Any, weights: Any) -> float:
+        from hepnn.temperature import calibrate_model
+
+        return calibrate_model(model, tensors=tensors, targets=targets, weights=weights)
 
     def _build(self) -> Any:
         return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options_)

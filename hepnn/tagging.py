@@ -10,7 +10,8 @@ import functools
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, OutputError
+from hepnn.drift import Counts, add_counts, count, drifts, warnings_of_drift
+from hepnn.errors import HepnnWarning, InputError, OutputError
 from hepnn.jets import labels_of
+from hepnn.judging import column_of
 from hepnn.prefetch import prefetched
 from hepnn.readers import JetChunk, JetFiles, Source, open_jets
 from hepnn.schema import Schema
 from hepnn.tensors import Tensors
+from hepnn.working_points import WorkingPoint, passes, read_working_point
 from hepnn.writers import FORMATS, open_writer, score_columns
 
 __all__ = ["Scored", "Tagged", "score", "tag"]
@@ -72,6 +76,7 @@ def tag(
     output_tree: str = defaults.SCORE_TREE,
     prefix: str | None = None,
     file_format: str | None = None,
+    working_point: Sequence[WorkingPoint | str | os.PathLike[str]] = (),
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> list[Tagged]:
@@ -79,7 +84,8 @@ def tag(
 
     One entry of the source is one row of the output, in order: a number a class where an entry is a jet, a list of
     numbers where an entry is an event. A jet that fails the selection has NaN for each class, so the rows still match.
-    Observers are copied beside the scores.
+    Observers are copied beside the scores. A `HepnnWarning` says so where jets look unlike those of the training
+    (`hepnn.drift`).
 
     Args:
         source: what `hepnn.open_jets` takes, read with the tagger's schema; or what it returns, for another schema, a
@@ -91,6 +97,8 @@ def tag(
         prefix: of the columns' names, followed by the class; None for ``hepnn_``, and ``Jet_hepnn_`` where an entry is
             an event and its jets are called ``Jet``.
         file_format: "ttree", "rntuple" or "parquet"; None for what the output's name says.
+        working_point: cuts, or the JSON files that hold them; each adds a column of booleans with its name, false for
+            jets that fail the selection.
         overwrite: replace existing files.
         progress: called with the number of jets done.
 
@@ -101,13 +109,23 @@ def tag(
         OutputError: a file exists or cannot be written.
     """
     files = _opened(source, tagger)
-    chunks = prefetched((chunk, tagger.tensors(chunk.jets)) for chunk in files.chunks())
+    counts: Counts = {}
+    chunks = prefetched(_counted(files, tagger, counts))
+    points = [each if isinstance(each, WorkingPoint) else read_working_point(each) for each in working_point]
+    for point in points:
+        _check_classes(point, tagger)
     columns = functools.partial(
-        _columns, tagger=tagger, prefix=_prefix(files.schema) if prefix is None else prefix, observers=files.observers
+        _columns,
+        tagger=tagger,
+        prefix=_prefix(files.schema) if prefix is None else prefix,
+        observers=files.observers,
+        points=points,
     )
     target = Path(output)
     if not (target.is_dir() or str(output).endswith(os.sep)):
-        return [_write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)]
+        only = _write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)
+        _warn_of_drift(tagger, counts)
+        return [only]
     target.mkdir(parents=True, exist_ok=True)
     done: list[Tagged] = []
     for file, of_file in itertools.groupby(chunks, key=lambda pair: pair[0].file):
@@ -118,28 +136,73 @@ def tag(
             )
         n_before = sum(each.n_jets for each in done)
         done.append(_write(of_file, columns, path, output_tree, file_format, overwrite, progress, n_before))
+    _warn_of_drift(tagger, counts)
     return done
 
 
+def _counted(files: JetFiles, tagger: Any, counts: Counts) -> Iterator[tuple[JetChunk, Tensors]]:
+    """Chunks with their tensors; how these compare with the training is added to ``counts``."""
+    for chunk in files.chunks():
+        tensors = tagger.tensors(chunk.jets)
+        counts.update(add_counts(counts, count(tagger.seen_, tensors)))
+        yield chunk, tensors
+
+
+def _warn_of_drift(tagger: Any, counts: Counts) -> None:
+    for text in warnings_of_drift(drifts(tagger.seen_, counts)):
+        warnings.warn(text, HepnnWarning, stacklevel=3)
+
+
+def _check_classes(point: WorkingPoint, tagger: Any) -> None:
+    """Refuses a working point of another tagger, as far as one can see."""
+    known = tuple(map(str, tagger.classes_))
+    for name in (point.signal, point.background, *(point.fractions or ())):
+        if name is not None and name not in known:
+            raise InputError(
+                f"asked for the working point {point.name!r}, which is about the class {name!r}; the tagger knows "
+                f"{', '.join(known)}. Make one with this tagger: hepnn evaluate FILES --working-point efficiency=0.5."
+            )
+
+
 def _columns(
-    chunk: JetChunk, tensors: Tensors, *, tagger: Any, prefix: str, observers: Sequence[str]
+    chunk: JetChunk,
+    tensors: Tensors,
+    *,
+    tagger: Any,
+    prefix: str,
+    observers: Sequence[str],
+    points: Sequence[WorkingPoint],
 ) -> dict[str, Any]:
     """The columns of the output for a chunk, one row an entry."""
-    scores = tagger.records(tagger.scores(tensors))
+    probabilities = tagger.scores(tensors)
+    scores = tagger.records(probabilities)
     observed = {name: chunk.jets[name] for name in observers}
+    passed = {
+        f"{prefix}{point.name}": passes(
+            point,
+            probabilities,
+            classes=tuple(map(str, tagger.classes_)),
+            values=None if point.column is None else column_of(chunk.jets, point.column),
+        )
+        for point in points
+    }
     if chunk.selected is not None:
         place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
         scores, observed = _with_gaps(scores, place), {k: _with_gaps(v, place) for k, v in observed.items()}
+        passed = {name: np.append(flags, False)[ak.to_numpy(place)] for name, flags in passed.items()}
     if chunk.counts is not None:
         scores = ak.unflatten(scores, chunk.counts)
-        observed = {name: ak.unflatten(column, chunk.counts) for name, column in observed.items()}
+        observed, passed = (
+            {name: ak.unflatten(column, chunk.counts) for name, column in columns.items()}
+            for columns in (observed, passed)
+        )
     n_rows = chunk.stop - chunk.start
     if len(scores) != n_rows:
         raise OutputError(
             f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found {len(scores)} "
             "rows. This is a fault in hepnn: please report it with this message."
         )
-    return {**score_columns(scores, prefix=prefix), **observed}
+    return {**score_columns(scores, prefix=prefix), **passed, **observed}
 
 
 def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:

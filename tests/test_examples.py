@@ -70,7 +70,7 @@ def test_commands_and_python_of_the_readme_run(folder, monkeypatch):
                 yield text
 
     commands = [shlex.split(line, comments=True) for text in blocks_of("bash") for line in text.splitlines()]
-    assert len(commands) == 11
+    assert len(commands) >= 8
     assert {program for program, *_ in commands} == {"hepnn"}
     monkeypatch.setattr(
         tasks, "TASKS", {"shapes-count": tasks.TASKS["shapes-count"]}
@@ -87,6 +87,8 @@ def test_commands_and_python_of_the_readme_run(folder, monkeypatch):
         "scores-2.root",
         "roc.png",
         "showers.png",
+        "report",
+        "tagged.root",
         "tagger",
         "tagger-2",
         "tasks",

@@ -17,11 +17,28 @@ READING = {"files", "schema", "tree", "select", "bad_files"}
 """What `hepnn.open_jets` takes; tests hold these options against it once."""
 
 PAIRS = {
-    "train": (hepnn.Tagger, READING | {"output", "overwrite", "weight", "validation", "max_jets", "logs", "resume"}),
+    "train": (
+        hepnn.Tagger,
+        READING | {"output", "overwrite", "weight", "flatten", "validation", "max_jets", "logs", "resume"},
+    ),
     "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
     "evaluate": (
         evaluation.evaluate,
-        READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
+        READING
+        | {
+            "taggers",
+            "friends",
+            "custom",
+            "fractions",
+            "weight",
+            "against",
+            "mass",
+            "working_points",
+            "bins",
+            "insight",
+            "correctionlib",
+        }
+        | {"max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),

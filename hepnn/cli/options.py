@@ -14,6 +14,8 @@ from hepnn.errors import InputError
 
 __all__ = [
     "Reading",
+    "bins_of",
+    "custom_option",
     "import_function",
     "json_option",
     "load_tagger",
@@ -94,14 +96,18 @@ def reading_options(command: F) -> F:
 
 def tagger_options(command: F) -> F:
     """Returns the command with --tagger and --custom."""
-    command = click.option(
+    return click.option(
+        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
+    )(custom_option(command))
+
+
+def custom_option(command: F) -> F:
+    """Returns the command with --custom."""
+    return click.option(
         "--custom",
         multiple=True,
         metavar="MODULE:FUNCTION",
         help="Function of your own that the tagger was made with, for a feature or the model.",
-    )(command)
-    return click.option(
-        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
     )(command)
 
 
@@ -180,3 +186,15 @@ def _json_or_text(text: str) -> Any:
 def names(text: str) -> tuple[str, ...]:
     """Returns the names in a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def bins_of(text: str) -> dict[str, int]:
+    """Returns the number of bins of each field in ``FIELD:NUMBER,...``.
+
+    Raises:
+        InputError: it is written differently.
+    """
+    parts = [part.partition(":") for part in names(text)]
+    if not parts or any(not name or not number.isdecimal() or int(number) < 1 for name, _, number in parts):
+        raise InputError(f"asked for the bins {text!r}; write FIELD:NUMBER,..., such as pt:10,mass:10.")
+    return {name.strip(): int(number) for name, _, number in parts}

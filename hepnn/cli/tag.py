@@ -40,6 +40,12 @@ __all__ = ["tag"]
 )
 @click.option("--output-tree", default=defaults.SCORE_TREE, show_default=True, help="Tree to write.")
 @click.option("--prefix", help="Of the columns' names. [default: hepnn_, and Jet_hepnn_ for jets in events]")
+@click.option(
+    "--working-point",
+    multiple=True,
+    metavar="FILE.json",
+    help="Add a column that says which jets pass, a cut that `hepnn evaluate --working-point` found.",
+)
 @click.option("--observers", default="", metavar="NAMES", help="Branches to copy beside the scores, by comma.")
 @overwrite_option
 @json_option
@@ -51,6 +57,7 @@ def tag(
     file_format: str | None,
     output_tree: str,
     prefix: str | None,
+    working_point: tuple[str, ...],
     observers: str,
     overwrite: bool,
     as_json: bool,
@@ -74,6 +81,7 @@ def tag(
             output_tree=output_tree,
             prefix=prefix,
             file_format=file_format,
+            working_point=working_point,
             overwrite=overwrite,
             progress=progress,
         )

@@ -10,6 +10,7 @@ import click
 from hepnn import defaults
 from hepnn.cli.options import (
     Reading,
+    bins_of,
     json_option,
     names,
     option_value,
@@ -90,6 +91,16 @@ __all__ = ["train"]
     show_default=True,
     help="Stop after so many epochs without a better validation AUC.",
 )
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Set the temperature of the probabilities with the jets that choose the best epoch.",
+)
+@click.option(
+    "--flatten",
+    metavar="FIELD:NUMBER,...",
+    help='Weight jets so that each class is flat in so many bins, such as "pt:10,mass:10".',
+)
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let each class count the same.")
 @click.option("--weight", metavar="FIELD", help="Jet field that holds sample weights.")
 @click.option(
@@ -126,6 +137,8 @@ def train(  # one argument an option
     batch_size: int,
     learning_rate: float,
     patience: int,
+    calibrate: bool,
+    flatten: str | None,
     class_weight: str | None,
     weight: str | None,
     validation: tuple[str, ...],
@@ -148,6 +161,7 @@ def train(  # one argument an option
     """
     import awkward as ak
 
+    from hepnn.flattening import flat_weights
     from hepnn.progress import epoch_lines, load_tensorflow, say
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
@@ -171,6 +185,9 @@ def train(  # one argument an option
     say(f"{len(jets)} jets, schema {source.schema.name}")
     if weight is not None and weight not in jets.fields:
         raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+    weights = None if weight is None else ak.to_numpy(jets[weight])
+    if flatten is not None:
+        weights = flat_weights(jets, bins_of(flatten), sample_weight=weights)
     tagger = Tagger(
         model,
         model_options=dict(map(option_value, model_options)) or None,
@@ -186,6 +203,7 @@ def train(  # one argument an option
         batch_size=batch_size,
         learning_rate=learning_rate,
         patience=patience,
+        calibrate=calibrate,
         seed=seed,
         start_from=start_from,
         freeze=freeze,
@@ -200,7 +218,7 @@ def train(  # one argument an option
     try:
         tagger.fit(
             jets,
-            sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
+            sample_weight=weights,
             validation=held_out,
             checkpoint=checkpoint,
             callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
