@@ -16,7 +16,7 @@ from pathlib import Path
 
 import awkward as ak
 
-from hepnn.readers.chunks import JetChunk
+from hepnn.readers.chunks import EntryRange, JetChunk
 from hepnn.readers.files import DEFAULT_STEP, JetFiles, open_jets
 from hepnn.readers.preflight import BadFiles, SkippedFile
 from hepnn.readers.sources import Source
@@ -25,6 +25,7 @@ from hepnn.schema import Schema
 __all__ = [
     "DEFAULT_STEP",
     "BadFiles",
+    "EntryRange",
     "JetChunk",
     "JetFiles",
     "SkippedFile",
