@@ -18,6 +18,7 @@ READING = {"files", "schema", "tree", "select", "bad_files"}
 PAIRS = {
     "train": (hepnn.Tagger, READING | {"output", "overwrite", "weight", "validation", "max_jets", "logs", "resume"}),
     "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
+    "merge": (tagging.merge, set()),
     "evaluate": (
         evaluation.evaluate,
         READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},

@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo``, one file a command.
+"""The command line: ``hepnn train | tag | merge | evaluate | export | inspect | generate | task | demo``, one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -19,6 +19,7 @@ from hepnn.cli.evaluate import evaluate
 from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
+from hepnn.cli.merge import merge
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
@@ -70,9 +71,10 @@ def cli() -> None:
     several of these.
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
-    missing package; 9 done, but files were skipped; 10 a task missed its target; 130 interrupted.
+    missing package; 9 done, but files were skipped; 10 a task missed its target; 11 workers failed;
+    130 interrupted.
     """
 
 
-for command in (train, tag, evaluate, export, inspect, generate, task, demo):
+for command in (train, tag, merge, evaluate, export, inspect, generate, task, demo):
     cli.add_command(command)

@@ -128,15 +128,15 @@ def _chunks_of_table(
 ) -> Iterator[JetChunk]:
     # only where an entry is a jet is it known beforehand how many entries are needed
     last = left if left is not None and select is None and not made.schema.has_events else stop
-    for start, stop, columns in read_steps(table, made.branches, step=step, start=start, stop=last):
+    for first, end, columns in read_steps(table, made.branches, step=step, start=start, stop=last):
         try:
-            chunk = _chunk(table, made.schema, start, stop, columns, select)
+            chunk = _chunk(table, made.schema, first, end, columns, select)
         except SchemaError as error:
-            raise SchemaError(f"in {table.place}, entries {start} to {stop}: {error}") from error
+            raise SchemaError(f"in {table.place}, entries {first} to {end}: {error}") from error
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             # damage can also show as columns that do not belong together
             raise SourceError(
-                f"asked to read {table.place}, entries {start} to {stop}; its columns do not fit together "
+                f"asked to read {table.place}, entries {first} to {end}; its columns do not fit together "
                 f"({type(error).__name__}: {str(error)[:200]}). It is damaged, or the schema {made.schema.name!r} is "
                 "not right for it."
             ) from error

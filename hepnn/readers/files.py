@@ -12,6 +12,7 @@ from pathlib import Path
 
 import awkward as ak
 
+from hepnn.defaults import STEP as DEFAULT_STEP
 from hepnn.errors import InputError
 from hepnn.expressions import Expression, compile_expression
 from hepnn.readers.chunks import EntryRange, JetChunk, chunk_of, chunks_of, ranges_of
@@ -20,9 +21,6 @@ from hepnn.readers.sources import Source
 from hepnn.schema import Match, Schema
 
 __all__ = ["DEFAULT_STEP", "JetFiles", "open_jets"]
-
-DEFAULT_STEP = 50_000
-"""Entries at once: some 100 MB of jets."""
 
 
 @dataclass(frozen=True)

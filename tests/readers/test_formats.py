@@ -195,7 +195,9 @@ def test_no_entries_give_no_jets_with_all_fields(name, tmp_path):
     assert jets.fields == ["pt", "eta", "phi", "energy", "label", "particles"]
     assert jets.particles.fields == ["pt", "eta", "phi", "energy", "pid"]
     files = open_jets(path, schema=schema)
-    assert [len(chunk.jets) for chunk in files.chunks()] == [len(files.chunk(entries).jets) for entries in files.ranges()]
+    assert [len(chunk.jets) for chunk in files.chunks()] == [
+        len(files.chunk(entries).jets) for entries in files.ranges()
+    ]
     assert files.ranges() == [(0, 0, 0)]
 
 
