@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from hepnn import defaults
 from hepnn.errors import TaggerError
 from hepnn.features import JET_FEATURES, Feature, evaluate_features, resolve_features
-from hepnn.jets import as_jets, check_jets, labels_of
+from hepnn.jets import as_jets, check_jets, labels_of, nested_like
 
 __all__ = ["OBSERVABLES", "BoostedTrees"]
 
@@ -80,6 +80,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         )
         self.trees_ = trees.fit(self._columns(jets), labels, sample_weight=sample_weight)
         self.classes_ = trees.classes_
+        self.n_features_in_ = trees.n_features_in_
         return self
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float64]:
@@ -91,6 +92,14 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if not hasattr(self, "trees_"):
             raise TaggerError("these trees are not grown yet: call fit(jets).")
         return np.asarray(self.trees_.predict_proba(self._columns(jets)))
+
+    def records(self, probabilities: npt.NDArray[Any]) -> ak.Array:
+        """Returns probabilities, (jet, class), as records with one field a class, (jet,)."""
+        return ak.zip({str(name): probabilities[:, i] for i, name in enumerate(self.classes_)})
+
+    def __call__(self, jets: ak.Array) -> ak.Array:
+        """Returns the probabilities as records with one field a class, nested like ``jets``."""
+        return nested_like(jets, lambda flat: self.records(self.predict_proba(flat)))
 
     def predict(self, jets: ak.Array) -> npt.NDArray[Any]:
         """Returns the most probable class of each jet, (jet,)."""

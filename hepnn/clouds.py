@@ -34,6 +34,7 @@ from hepnn.features import (
     resolve_features,
 )
 from hepnn.jets import check_jets, collections_of, members_of
+from hepnn.plugins import plugin_names
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
 from hepnn.tensors import JET, Augment, Contents, TensorSpec
 
@@ -340,6 +341,8 @@ def _by_name(
             wanted.append(name)
         elif name["custom"] in custom:
             wanted.append(custom[name["custom"]])
+        elif name["custom"] in plugin_names("features"):
+            wanted.append(name["custom"])
         else:
             raise FeatureError(f"it has the feature {name['custom']!r}, which is not hepnn's.")
     return resolve_features(wanted, known)

@@ -1,7 +1,7 @@
 """Clusters: the ranges of a `hepnn.jobs.TaggingJob` worked out by Dask's workers (the extra ``hepnn[dask]``).
 
 Only futures of ``distributed`` are used. The job, with its tagger, is sent to each worker once, also to those that
-come later; what a task is sent is a number. Rows come back to the client, so workers need to see the input files and
+come later; what a task is sent is a number. ScoreRows come back to the client, so workers need to see the input files and
 to have hepnn, and nothing else. When a worker dies, Dask gives its range to another one.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from hepnn.errors import ClusterError, DependencyError, InputError
 from hepnn.jobs import TaggingJob
-from hepnn.rows import Rows
+from hepnn.score_rows import ScoreRows
 
 distributed: Any
 WorkerPlugin: Any
@@ -80,7 +80,7 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
         yield client
 
 
-def run(job: TaggingJob, indices: Iterable[int], *, client: Any) -> Iterator[tuple[int, Rows]]:
+def run(job: TaggingJob, indices: Iterable[int], *, client: Any) -> Iterator[tuple[int, ScoreRows]]:
     """Yields each index and its rows, in the order in which they are ready.
 
     Args:
@@ -114,7 +114,7 @@ def run(job: TaggingJob, indices: Iterable[int], *, client: Any) -> Iterator[tup
         client.unregister_worker_plugin(name)
 
 
-def _rows(name: str, index: int) -> tuple[int, Rows]:
+def _rows(name: str, index: int) -> tuple[int, ScoreRows]:
     """Works out one range, on a worker."""
     plugin = distributed.get_worker().plugins[name]
     return index, plugin.job.rows(index)

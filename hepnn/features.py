@@ -18,7 +18,7 @@ parameter) if the feature declares what then stands for it (``missing``); any ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ import numpy.typing as npt
 from hepnn import formulas, observables, pdg
 from hepnn.errors import FeatureError, closest
 from hepnn.formulas import Columns
+from hepnn.plugins import find_plugin, plugin_names
 
 __all__ = [
     "FEATURE_SETS",
@@ -225,7 +226,8 @@ def resolve_features(
         known: where names are looked up.
 
     Raises:
-        FeatureError: a name is neither a feature nor a set.
+        FeatureError: a name is neither a feature, nor a set, nor the feature of a plug-in (`hepnn.plugins`).
+        DependencyError: the plug-in cannot be imported.
     """
     found: dict[str, Feature] = {}
 
@@ -243,10 +245,12 @@ def resolve_features(
         elif known is PARTICLE_FEATURES and name in FEATURE_SETS:
             for member in FEATURE_SETS[name]:
                 add(known[member])
+        elif (added := find_plugin("features", name)) is not None:
+            add(replace(added if isinstance(added, Feature) else custom_feature(added), name=name))
         else:
+            others = [*known, *FEATURE_SETS, *plugin_names("features")]
             raise FeatureError(
-                f"asked for the feature {name!r}; closest: {closest(name, [*known, *FEATURE_SETS])}. "
-                f"Sets: {', '.join(FEATURE_SETS)}."
+                f"asked for the feature {name!r}; closest: {closest(name, others)}. Sets: {', '.join(FEATURE_SETS)}."
             )
     return tuple(found.values())
 

@@ -22,7 +22,7 @@ from hepnn.prefetch import prefetched
 from hepnn.readers import EntryRange, JetChunk, JetFiles
 from hepnn.readers.sources import identity, is_remote
 from hepnn.representations import describe
-from hepnn.rows import Rows, rows_of
+from hepnn.score_rows import ScoreRows, rows_of
 from hepnn.storage import checksum
 from hepnn.tensors import Tensors
 
@@ -45,7 +45,7 @@ class TaggingJob:
     prefix: str
     ranges: tuple[EntryRange, ...]
 
-    def rows(self, index: int) -> Rows:
+    def rows(self, index: int) -> ScoreRows:
         """Returns the rows of one range; where its file is damaged, and such files are skipped, only the reason.
 
         Raises:
@@ -54,12 +54,12 @@ class TaggingJob:
         """
         return self._scored(*self._read(index))
 
-    def iterate(self, indices: Iterable[int]) -> Iterator[tuple[int, Rows]]:
+    def iterate(self, indices: Iterable[int]) -> Iterator[tuple[int, ScoreRows]]:
         """Yields each index and its rows, in order; the next range is read while one is scored. Errors as for `rows`."""
         for index, read in prefetched((index, self._read(index)) for index in indices):
             yield index, self._scored(*read)
 
-    def _read(self, index: int) -> tuple[JetChunk, Tensors] | tuple[Rows, None]:
+    def _read(self, index: int) -> tuple[JetChunk, Tensors] | tuple[ScoreRows, None]:
         entries = self.ranges[index]
         try:
             chunk = self.files.chunk(entries)
@@ -67,12 +67,12 @@ class TaggingJob:
             if self.files.bad_files != "skip":
                 raise
             file = self.files.plan.tables[entries.table].file
-            return Rows(file, entries.start, entries.stop, 0, {}, str(error)), None
+            return ScoreRows(file, entries.start, entries.stop, 0, {}, str(error)), None
         return chunk, self.tagger.tensors(chunk.jets)
 
-    def _scored(self, read: Any, tensors: Tensors | None) -> Rows:
+    def _scored(self, read: Any, tensors: Tensors | None) -> ScoreRows:
         if tensors is None:
-            return Rows(*read)
+            return ScoreRows(*read)
         return rows_of(read, tensors, tagger=self.tagger, prefix=self.prefix, observers=self.files.observers)
 
     def share(self, part: tuple[int, int] | None) -> list[int]:

@@ -18,7 +18,7 @@ import awkward as ak
 import numpy as np
 
 from hepnn.errors import InputError, OutputError
-from hepnn.rows import Rows
+from hepnn.score_rows import ScoreRows
 from hepnn.staging import staged
 
 __all__ = ["SUFFIX", "Parts"]
@@ -77,7 +77,7 @@ class Parts:
             ) from error
         return job
 
-    def write(self, key: str, rows: Rows) -> None:
+    def write(self, key: str, rows: ScoreRows) -> None:
         """Writes the rows of a range.
 
         Raises:
@@ -92,16 +92,16 @@ class Parts:
         with staged(self._path(key), overwrite=True) as path:
             np.savez(path, about=np.array(json.dumps(about)), **buffers)
 
-    def about(self, key: str) -> Rows | None:
+    def about(self, key: str) -> ScoreRows | None:
         """Returns what is known of a range without its columns, or None if it is not there."""
         try:
             with np.load(self._path(key), allow_pickle=False) as content:
-                rows = Rows(*json.loads(str(content["about"]))["rows"])
+                rows = ScoreRows(*json.loads(str(content["about"]))["rows"])
         except _UNREADABLE:
             return None
         return rows
 
-    def read(self, key: str) -> Rows:
+    def read(self, key: str) -> ScoreRows:
         """Returns the rows of a range.
 
         Raises:
@@ -112,7 +112,7 @@ class Parts:
             with np.load(path, allow_pickle=False) as content:  # a zip file, which has a checksum of every array
                 buffers = {name: content[name] for name in content.files}
             about = json.loads(str(buffers.pop("about")))
-            rows = Rows(*about["rows"])
+            rows = ScoreRows(*about["rows"])
             if rows.damage:
                 return rows
             columns = ak.from_buffers(ak.forms.from_json(about["form"]), about["length"], buffers)

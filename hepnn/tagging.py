@@ -24,7 +24,7 @@ from hepnn.jobs import TaggingJob, tagging_job
 from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
 from hepnn.readers import DEFAULT_STEP, JetFiles, SkippedFile, Source, open_jets
-from hepnn.rows import Rows, default_prefix, rows_of
+from hepnn.score_rows import ScoreRows, default_prefix, rows_of
 from hepnn.staging import refuse_existing
 from hepnn.writers import FORMATS, format_of, open_writer
 
@@ -189,7 +189,7 @@ def merge(
     return Merged(done, writing.tree, skipped)
 
 
-def _whole(parts: Iterable[Rows], skipped: list[SkippedFile]) -> Iterator[Rows]:
+def _whole(parts: Iterable[ScoreRows], skipped: list[SkippedFile]) -> Iterator[ScoreRows]:
     """The rows up to the first damage in each file, which is added to what was skipped."""
     damaged = None
     for rows in parts:
@@ -282,7 +282,7 @@ class _Writing(NamedTuple):
         return {file: path for path, file in found.items()}
 
     def write(
-        self, rows: Iterable[Rows], targets: Mapping[str, Path], progress: Callable[[int], None] | None
+        self, rows: Iterable[ScoreRows], targets: Mapping[str, Path], progress: Callable[[int], None] | None
     ) -> list[Tagged]:
         """Writes the rows to the output of their file; those of one output follow each other."""
         if self.is_folder:

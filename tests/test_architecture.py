@@ -12,6 +12,7 @@ PACKAGE = Path(hepnn.__file__).parent
 
 ORDER = [
     "errors",
+    "plugins",
     "bundled defaults history prefetch settings staging targets",
     "boxes kinematics pdg jets",
     "observables",
@@ -47,7 +48,7 @@ ORDER = [
     "evaluation",
     "plots report inspection page",
     "image_plots",
-    "rows",
+    "score_rows",
     "jobs parts",
     "cluster",
     "tagging",
@@ -101,6 +102,7 @@ def test_the_public_names_are_these():
         "generate_showers",
         "generate_toy",
         "iterate_jets",
+        "jets_of",
         "load_schema",
         "open_jets",
         "read_jets",

@@ -225,7 +225,7 @@ def test_nothing_is_done_twice_unless_what_it_follows_from_changes(files, tagger
     assert done_again(files[:3], tagger, parts) == 25
     assert done_again(files[:2], tagger, parts, prefix="mine_") == 50
     assert done_again(files[:2], tagger, parts, step=10) == 50
-    assert done_again(open_jets(files[:2], select="pt > 510"), tagger, parts) == 50
+    assert done_again(open_jets(files[:2], select="pt > 1.5"), tagger, parts) == 50
     other = pickle.loads(pickle.dumps(tagger))
     name = next(iter(other.weights_))
     other.weights_[name] = other.weights_[name] + np.float32(1e-7)

@@ -6,7 +6,7 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, inspection, readers, tagging
+from hepnn import demo, evaluation, generators, inspection, plugins, readers, tagging
 from hepnn.cli import cli
 from hepnn.cli.options import names
 from hepnn.onnx_export import write_onnx
@@ -25,6 +25,7 @@ PAIRS = {
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
+    "plugins": (plugins.check_plugins, set()),
     "demo": (demo.run_demo, {"output"}),
     "generate toy": (generators.generate_toy, {"output"}),
     "generate quark-gluon": (generators.generate_quark_gluon, {"output"}),

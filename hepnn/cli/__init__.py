@@ -20,6 +20,7 @@ from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
 from hepnn.cli.merge import merge
+from hepnn.cli.plugins import plugins
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
@@ -76,5 +77,5 @@ def cli() -> None:
     """
 
 
-for command in (train, tag, merge, evaluate, export, inspect, generate, task, demo):
+for command in (train, tag, merge, evaluate, export, inspect, generate, task, plugins, demo):
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""Rows: what tagging writes for a chunk of jets, one row an entry of the source, aligned with it."""
+"""Score rows: what tagging writes for a chunk of jets, one row an entry of the source, aligned with it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hepnn.schema import Schema
 from hepnn.tensors import Tensors
 from hepnn.writers import score_columns
 
-__all__ = ["Rows", "default_prefix", "rows_of"]
+__all__ = ["ScoreRows", "default_prefix", "rows_of"]
 
 
-class Rows(NamedTuple):
+class ScoreRows(NamedTuple):
     """What is written for some entries of one file.
 
     Attributes:
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     damage: str = ""
 
 
-def rows_of(chunk: JetChunk, tensors: Tensors, *, tagger: Any, prefix: str, observers: Sequence[str]) -> Rows:
+def rows_of(chunk: JetChunk, tensors: Tensors, *, tagger: Any, prefix: str, observers: Sequence[str]) -> ScoreRows:
     """Returns the rows of a chunk, one an entry; jets that were not selected have NaN.
 
     Args:
@@ -67,7 +67,7 @@ def rows_of(chunk: JetChunk, tensors: Tensors, *, tagger: Any, prefix: str, obse
             "rows. This is a fault in hepnn: please report it with this message."
         )
     columns = {**score_columns(scores, prefix=prefix), **observed}
-    return Rows(chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns)
+    return ScoreRows(chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns)
 
 
 def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:
