@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from pathlib import Path
 
 import awkward as ak
 import hist
@@ -45,8 +46,6 @@ if __name__ == "__main__":
     }.items():
         run = processor.Runner(executor=executor, schema=NanoAODSchema, chunksize=20)
         found[name] = run({"jets": {"files": dict.fromkeys(files, "Events")}}, processor_instance=instance)
-    with open(output, "wb") as file:  # noqa: PTH123
-        pickle.dump(found["futures"]["scores"], file)
-    print(
-        f"{found['futures']['n_jets']} jets; the same from both executors: {found['futures']['scores'] == found['iterative']['scores']}"
-    )
+    Path(output).write_bytes(pickle.dumps(found["futures"]["scores"]))
+    same = found["futures"]["scores"] == found["iterative"]["scores"]
+    print(f"{found['futures']['n_jets']} jets; the same from both executors: {same}")

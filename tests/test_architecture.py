@@ -50,7 +50,7 @@ ORDER = [
     "image_plots",
     "score_rows",
     "jobs parts",
-    "cluster",
+    "cluster coffea_tools",
     "tagging",
     "progress",
     "tasks",

@@ -1,7 +1,7 @@
 """Jets out of arrays that somebody else has read, in memory or virtual, as in a coffea processor."""
 
 import pickle
-import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import pytest
 import uproot
 
 from hepnn import Tagger, jets_of, read_jets
-from hepnn.errors import SchemaError
+from hepnn.errors import InputError, SchemaError
 from hepnn.tagging import tag
-from tests.test_tagging import SMALL, events, write
+from tests.test_tagging import events, write
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,16 +93,29 @@ def test_a_missing_branch_is_named(file):
         jets_of({"x": [1.0]})
 
 
-def test_a_coffea_processor_gives_the_scores_of_the_plain_command(file, tagger, tmp_path, monkeypatch, capsys):
+def test_a_coffea_processor_gives_the_scores_of_the_plain_command(file, tagger, tmp_path):
     pytest.importorskip("coffea")
     folder = tagger.save(tmp_path / "tagger")
     example = ROOT / "examples" / "pfnano_with_coffea.py"
-    monkeypatch.setattr(sys, "argv", [example.name, str(folder), str(tmp_path / "scores.pkl"), file])
-    runpy.run_path(str(example), run_name="__main__")
-    assert "the same from both executors: True" in capsys.readouterr().out
+    done = subprocess.run(
+        [sys.executable, example, folder, tmp_path / "scores.pkl", file], capture_output=True, text=True, check=True
+    )
+    assert "the same from both executors: True" in done.stdout
     filled = pickle.loads((tmp_path / "scores.pkl").read_bytes())  # our own bytes
     (done,) = tag(file, tagger, tmp_path / "scores.root")
     plain = uproot.open(f"{done.path}:hepnn").arrays()
     chosen = plain.Jet_hepnn_bottom[uproot.open(f"{file}:Events")["Jet_pt"].array() > 30]
     expected, _ = np.histogram(ak.flatten(chosen).to_numpy(), bins=20, range=(0, 1))
     np.testing.assert_array_equal(filled[{"class": "bottom"}].values(), expected)
+
+
+def test_a_wrapper_for_coffea_gives_what_the_tagger_gives(file, tagger):
+    pytest.importorskip("coffea")
+    from hepnn.coffea_tools import TaggerWrapper
+
+    nested = jets_of(uproot.open(f"{file}:Events").arrays(), schema="pfnano-ak4")
+    found, expected = TaggerWrapper(tagger)(nested), tagger(nested)
+    assert ak.num(found).tolist() == ak.num(nested).tolist()
+    np.testing.assert_array_equal(ak.flatten(found).light, ak.flatten(expected).light)
+    with pytest.raises(InputError, match="asked for the scores of list"):
+        TaggerWrapper(tagger).prepare_awkward([1])
