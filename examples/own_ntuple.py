@@ -48,9 +48,9 @@ with uproot.recreate("mine.root") as file:
         "jetPhi": np.zeros(400),
         "jetM": np.full(400, 5e3),
         "flavour": flavour,
-        "trk": ak.unflatten(ak.zip(tracks), counts),
+        **{f"trk{name}": ak.unflatten(values, counts) for name, values in tracks.items()},
     }
-Path("mine.toml").write_text(SCHEMA.replace("trk", "trk_"))  # uproot writes the records trk as trk_Pt, trk_Eta, …
+Path("mine.toml").write_text(SCHEMA)
 
 jets = hepnn.read_jets("mine.root", schema="mine.toml")
 tagger = hepnn.Tagger("deepsets", features=["kinematics", "tanh_d0"], epochs=5, schema="mine.toml").fit(jets)

@@ -131,7 +131,7 @@ def test_names_that_nobody_adds_are_refused_with_those_that_are_near(example):
 def test_what_is_built_in_comes_first(site):
     install(site, {**BROKEN, "entry-points": {"hepnn.models": {"gru": "no_such_module:gru"},
                                               "hepnn.schemas": {"jetclass": "no_such_module:x"}}})  # fmt: skip
-    assert resolve_model("gru").__module__ == "hepnn.models.recurrent"
+    assert resolve_model("gru").func.__module__ == "hepnn.models.recurrent"
     assert load_schema("jetclass").name == "jetclass"
 
 
