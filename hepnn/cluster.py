@@ -1,7 +1,7 @@
 """Clusters: the ranges of a `hepnn.jobs.TaggingJob` worked out by Dask's workers (the extra ``hepnn[dask]``).
 
 Only futures of ``distributed`` are used. The job, with its tagger, is sent to each worker once, also to those that
-come later; what a task is sent is a number. ScoreRows come back to the client, so workers need to see the input files and
+come later; what a task is sent is a number. Rows come back to the client, so workers need to see the input files and
 to have hepnn, and nothing else. When a worker dies, Dask gives its range to another one.
 """
 

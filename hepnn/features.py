@@ -41,6 +41,8 @@ __all__ = [
     "by_name_or_own",
     "custom_feature",
     "evaluate_features",
+    "features_named",
+    "names_of_features",
     "resolve_features",
 ]
 
@@ -347,3 +349,36 @@ def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.
         "Particles need finite momenta with pt > 0 and energy > 0: select them, or declare the source's own code for "
         "a missing value as `sentinel` in the schema."
     )
+
+
+def names_of_features(features: Sequence[Feature], known: dict[str, Feature]) -> list[str | dict[str, str]]:
+    """Returns what JSON can hold of features; one that is not among those known is marked as the user's own."""
+    return [
+        feature if isinstance(feature, str) else {"custom": feature.name} for feature in by_name_or_own(features, known)
+    ]
+
+
+def features_named(
+    names: Sequence[str | Mapping[str, str]], known: dict[str, Feature], custom: Mapping[str, Callable[..., Any]]
+) -> tuple[Feature, ...]:
+    """Returns the features that `names_of_features` described.
+
+    Args:
+        names: their descriptions.
+        known: the built-in ones.
+        custom: the user's own by name.
+
+    Raises:
+        FeatureError: one is neither built in, nor of a plug-in, nor among ``custom``.
+    """
+    wanted: list[Any] = []
+    for name in names:
+        if isinstance(name, str):
+            wanted.append(name)
+        elif name["custom"] in custom:
+            wanted.append(custom[name["custom"]])
+        elif name["custom"] in plugin_names("features"):
+            wanted.append(name["custom"])
+        else:
+            raise FeatureError(f"it has the feature {name['custom']!r}, which is not hepnn's.")
+    return resolve_features(wanted, known)

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from hepnn.errors import InputError, SourceError
 from hepnn.prefetch import prefetched
 from hepnn.readers import EntryRange, JetChunk, JetFiles
 from hepnn.readers.sources import identity, is_remote
+from hepnn.readers.tables import Table, slots
 from hepnn.representations import describe
 from hepnn.score_rows import ScoreRows, rows_of
 from hepnn.storage import checksum
@@ -124,10 +125,12 @@ def _digest(content: Any) -> str:
 def tagging_job(files: JetFiles, tagger: Any, *, prefix: str, step: int) -> TaggingJob:
     """Returns the job of tagging these files, cut into ranges of at most ``step`` entries."""
     tagger.onnx_  # noqa: B018  # translated here, so that no worker needs Keras for it
-    absolute = files.plan._replace(
-        tables=[
-            table if is_remote(table.file) else table._replace(file=os.path.abspath(table.file))  # noqa: PTH100  # keeps links
-            for table in files.plan.tables
-        ]
-    )
-    return TaggingJob(tagger, replace(files, plan=absolute), prefix, tuple(files.ranges(step=step)))
+    plan = files.plan._replace(tables=[_for_workers(table, files.plan.branches) for table in files.plan.tables])
+    return TaggingJob(tagger, replace(files, plan=plan), prefix, tuple(files.ranges(step=step)))
+
+
+def _for_workers(table: Table, branches: Sequence[str]) -> Table:
+    """The table with its file's whole path, and with the types of those branches only that are read."""
+    read = {each for name in branches for each in ([name] if name in table.types else slots(name, table.types))}
+    file = table.file if is_remote(table.file) else os.path.abspath(table.file)  # noqa: PTH100  # links stay links
+    return table._replace(file=file, types={name: kind for name, kind in table.types.items() if name in read})

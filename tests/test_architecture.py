@@ -38,7 +38,7 @@ ORDER = [
     "detection",
     "transfer",
     "training",
-    "storage",
+    "forests storage",
     "translation",
     "runtime",
     "onnx_export",

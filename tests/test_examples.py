@@ -120,7 +120,7 @@ def test_commands_and_python_of_the_readme_run(folder, monkeypatch):
                 yield text
 
     commands = [shlex.split(line, comments=True) for text in blocks_of("bash") for line in text.splitlines()]
-    assert len(commands) == 8
+    assert len(commands) == 11
     assert {program for program, *_ in commands} == {"hepnn"}
     monkeypatch.setattr(
         tasks, "TASKS", {"shapes-count": tasks.TASKS["shapes-count"]}
