@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hepnn.generators import generate_toy as generate_toy
     from hepnn.generators import toy_jets as toy_jets
     from hepnn.readers import iterate_jets as iterate_jets
+    from hepnn.readers import jets_of as jets_of
     from hepnn.readers import open_jets as open_jets
     from hepnn.readers import read_jets as read_jets
     from hepnn.schema import Schema as Schema
@@ -40,6 +41,7 @@ _HOMES = {
     "generate_showers": "hepnn.generators",
     "generate_toy": "hepnn.generators",
     "iterate_jets": "hepnn.readers",
+    "jets_of": "hepnn.readers",
     "load_schema": "hepnn.schema",
     "open_jets": "hepnn.readers",
     "read_jets": "hepnn.readers",

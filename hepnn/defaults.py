@@ -20,6 +20,7 @@ __all__ = [
     "SCORE_PREFIX",
     "SCORE_TREE",
     "SEED",
+    "STEP",
     "VALIDATION_FRACTION",
     "WARMUP",
     "WEIGHT_DECAY",
@@ -42,5 +43,6 @@ PATIENCE = 5  # epochs
 VALIDATION_FRACTION = 0.1
 SEED = 0
 
+STEP = 50_000  # entries read at once: some 100 MB of jets
 SCORE_TREE = "hepnn"
 SCORE_PREFIX = "hepnn_"

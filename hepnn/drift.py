@@ -19,7 +19,8 @@ from hepnn.tensors import Tensors
 __all__ = ["Counts", "Drift", "Seen", "add_counts", "count", "drifts", "seen_in", "warnings_of_drift"]
 
 Floats = npt.NDArray[np.floating[Any]]
-Counts = dict[str, dict[str, npt.NDArray[np.int64]]]
+Counts = dict[str, dict[str, Any]]
+"""By tensor and feature, the numbers of values between quantiles: arrays, or lists where they come from a file."""
 
 _SHARES = np.concatenate([[0, 0.001, 0.005], np.linspace(0.01, 0.99, 50), [0.995, 0.999, 1]])
 """Where the distribution of a feature is noted: the distance between two is found within 0.02."""
@@ -120,7 +121,8 @@ def add_counts(first: Counts, second: Counts) -> Counts:
     """Returns the sum of the counts of two chunks; either can be empty."""
     return {
         name: {
-            feature: numbers + first.get(name, {}).get(feature, 0) for feature, numbers in second.get(name, {}).items()
+            feature: np.add(numbers, first.get(name, {}).get(feature, 0))
+            for feature, numbers in second.get(name, {}).items()
         }
         for name in second
     } or first
@@ -136,7 +138,7 @@ def drifts(seen: Mapping[str, Mapping[str, Seen]], counts: Counts) -> tuple[Drif
     found = []
     for name, columns in counts.items():
         for feature, numbers in columns.items():
-            n = int(numbers.sum())
+            n = int(np.sum(numbers))
             if not n:
                 continue
             known = seen[name][feature]

@@ -31,6 +31,7 @@ from hepnn.drift import Seen
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
 from hepnn.history import Trained
 from hepnn.models import MODELS
+from hepnn.plugins import plugin_names
 from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
@@ -173,7 +174,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
             tagger.class_weight = dict(tagger.class_weight)
         name = description["model"]["name"]
         own = custom.get(name) or custom.get(name.rpartition(":")[2])
-        if name in MODELS:
+        if name in MODELS or (own is None and name in plugin_names("models")):
             tagger.model = name
         elif own is not None:
             tagger.model = own

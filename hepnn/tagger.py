@@ -30,7 +30,7 @@ from hepnn.clouds import Names
 from hepnn.drift import seen_in
 from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
-from hepnn.jets import as_jets, check_jets, labels_of
+from hepnn.jets import as_jets, check_jets, labels_of, nested_like
 from hepnn.models import build_model
 from hepnn.prefetch import prefetched
 from hepnn.representations import describe, representation_for
@@ -295,6 +295,16 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """Whether scoring loads Keras and TensorFlow."""
         return self.__dict__.get("_onnx") is None
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features of a jet and of its particles (channels of an image) that the network is given.
+
+        scikit-learn's number of columns; the number of particles is no part of it.
+        """
+        if not hasattr(self, "inputs_"):
+            raise AttributeError("n_features_in_ is known once the tagger is trained: call fit(jets).")
+        return sum(len(spec.scaling.center) for spec in self.inputs_.values())
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "weights_"):
             raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
@@ -365,15 +375,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     def __call__(self, jets: ak.Array) -> ak.Array:
         """Returns the scores as records with one field a class, nested like ``jets``."""
-        counts = []
-        flat = jets
-        while isinstance(flat, ak.Array) and flat.ndim > 1:
-            counts.append(ak.num(flat))
-            flat = ak.flatten(flat)
-        scores = self.records(self.predict_proba(flat))
-        for number in reversed(counts):
-            scores = ak.unflatten(scores, number)
-        return scores
+        return nested_like(jets, lambda flat: self.records(self.predict_proba(flat)))
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Returns the folder the tagger was written to.

@@ -68,7 +68,7 @@ def broken():
 def test_a_broken_part_is_named_and_the_command_fails(monkeypatch):
     monkeypatch.setattr(doctor, "CHECKS", {"matrix product": doctor._matrix_product, "scoring": broken})
     result = CliRunner().invoke(cli, ["doctor", "--json"])
-    assert result.exit_code == 11
+    assert result.exit_code == 12
     checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
     assert checks["matrix product"]["passed"]
     assert not checks["scoring"]["passed"]

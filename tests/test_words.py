@@ -6,7 +6,7 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, image_plots, inspection, readers, tagging
+from hepnn import demo, evaluation, generators, image_plots, inspection, plugins, readers, tagging
 from hepnn.cli import cli
 from hepnn.cli.options import names
 from hepnn.doctor import examine
@@ -22,6 +22,7 @@ PAIRS = {
         READING | {"output", "overwrite", "weight", "flatten", "validation", "max_jets", "logs", "resume"},
     ),
     "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
+    "merge": (tagging.merge, set()),
     "evaluate": (
         evaluation.evaluate,
         READING
@@ -42,6 +43,7 @@ PAIRS = {
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
+    "plugins": (plugins.check_plugins, set()),
     "demo": (demo.run_demo, {"output"}),
     "doctor": (examine, set()),
     "plot images": (

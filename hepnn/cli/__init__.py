@@ -20,7 +20,9 @@ from hepnn.cli.evaluate import evaluate
 from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
+from hepnn.cli.merge import merge
 from hepnn.cli.plot import plot
+from hepnn.cli.plugins import plugins
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
@@ -72,10 +74,10 @@ def cli() -> None:
     several of these.
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
-    missing package; 9 done, but files were skipped; 10 a task missed its target; 11 a self-test failed; 130
-    interrupted.
+    missing package; 9 done, but files were skipped; 10 a task missed its target; 11 workers failed; 12 a
+    self-test failed; 130 interrupted.
     """
 
 
-for command in (train, tag, evaluate, export, inspect, generate, task, demo, doctor, plot):
+for command in (train, tag, merge, evaluate, plot, export, inspect, generate, task, plugins, demo, doctor):
     cli.add_command(command)

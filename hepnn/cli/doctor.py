@@ -10,7 +10,7 @@ from hepnn.cli.options import json_option
 
 __all__ = ["doctor"]
 
-_BROKEN = 11
+_BROKEN = 12
 """Exit code if a self-test fails."""
 
 
@@ -19,7 +19,7 @@ _BROKEN = 11
 def doctor(as_json: bool) -> None:
     """Show versions, processor, threads, GPUs and extras, and test that hepnn works here.
 
-    Paste it into a bug report. Exit code 11 if a self-test fails.
+    Paste it into a bug report. Exit code 12 if a self-test fails.
 
     Example: hepnn doctor
     """

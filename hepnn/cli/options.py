@@ -24,6 +24,7 @@ __all__ = [
     "overwrite_option",
     "reading_options",
     "report_skipped",
+    "report_tagged",
     "tagger_options",
 ]
 
@@ -119,6 +120,16 @@ def overwrite_option(command: F) -> F:
 def json_option(command: F) -> F:
     """Returns the command with --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def report_tagged(tagged: Sequence[Any], *, tree: str, as_json: bool) -> None:
+    """Prints what was written, each a `hepnn.tagging.Tagged`."""
+    if as_json:
+        click.echo(json.dumps([{**each._asdict(), "path": str(each.path), "tree": tree} for each in tagged]))
+        return
+    for each in tagged:
+        where = each.path if each.path.is_dir() else f"{each.path}:{tree}"
+        click.echo(f"{where}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}")
 
 
 def report_skipped(skipped: Sequence[Any]) -> None:

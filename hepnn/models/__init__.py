@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hepnn.errors import InputError, closest
+from hepnn.plugins import find_plugin, plugin_names
 from hepnn.tensors import TensorSpec
 
 __all__ = ["MODELS", "build_model", "resolve_model"]
@@ -41,18 +42,22 @@ def resolve_model(name: str | Callable[..., Any]) -> Callable[..., Any]:
     """Returns the function that builds the network ``name``.
 
     Args:
-        name: a key of `MODELS`, ``package.module:function`` (which is imported), or the function itself.
+        name: a key of `MODELS`, the name of a plug-in (`hepnn.plugins`), ``package.module:function`` (which is
+            imported), or the function itself.
 
     Raises:
         InputError: there is no such network, module or function.
+        DependencyError: the plug-in cannot be imported.
     """
     if callable(name):
         return name
+    if name not in MODELS and (added := find_plugin("models", name)) is not None:
+        return added
     path = MODELS.get(name, name)
     module, colon, function = path.partition(":")
     if not colon:
         raise InputError(
-            f"asked for the model {name!r}; closest: {closest(name, MODELS)}. "
+            f"asked for the model {name!r}; closest: {closest(name, (*MODELS, *plugin_names('models')))}. "
             "Your own goes by package.module:function, or as a Python function."
         )
     try:

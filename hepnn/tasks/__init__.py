@@ -11,6 +11,7 @@ such a file with its function ``run`` (`hepnn.tasks.task`), and its entry in `TA
 from __future__ import annotations
 
 from hepnn.errors import InputError, closest
+from hepnn.plugins import find_plugin, plugin_names
 from hepnn.tasks.task import Goal, Result, Task
 
 __all__ = ["TASKS", "Goal", "Result", "Task", "find_task"]
@@ -192,11 +193,18 @@ TASKS: dict[str, Task] = {
 
 
 def find_task(name: str) -> Task:
-    """Returns the task ``name``.
+    """Returns the task ``name``, hepnn's own or that of a plug-in (`hepnn.plugins`).
 
     Raises:
         InputError: there is none.
+        DependencyError: the plug-in cannot be imported.
     """
-    if name not in TASKS:
-        raise InputError(f"asked for the task {name!r}; closest: {closest(name, TASKS)}. `hepnn task list` shows all.")
-    return TASKS[name]
+    if name in TASKS:
+        return TASKS[name]
+    added: Task | None = find_plugin("tasks", name)
+    if added is None:
+        others = (*TASKS, *plugin_names("tasks"))
+        raise InputError(
+            f"asked for the task {name!r}; closest: {closest(name, others)}. `hepnn task list` and `hepnn plugins` show all."
+        )
+    return added
