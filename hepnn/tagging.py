@@ -226,7 +226,7 @@ def _tag_in_parts(
         }
     )
     before = {index: rows for index in indices if (rows := folder.about(job.keys[index])) and not rows.damage}
-    n_jets, columns = sum(rows.n_jets for rows in before.values()), ()
+    n_jets = sum(rows.n_jets for rows in before.values())
     with contextlib.ExitStack() as opened:
         left = [index for index in indices if index not in before]
         if left and (workers is not None or client is not None):
@@ -290,7 +290,8 @@ class _Writing(NamedTuple):
         done: list[Tagged] = []
         n_jets = 0
         for path, of_path in itertools.groupby(rows, key=lambda each: targets[each.file]):
-            n_entries, n_before, names = 0, n_jets, ()
+            n_entries, n_before = 0, n_jets
+            names: tuple[str, ...] = ()
             with open_writer(path, tree=self.tree, file_format=self.file_format, overwrite=self.overwrite) as extend:
                 for each in of_path:
                     extend(each.columns)
