@@ -90,7 +90,7 @@ def test_tag_reads_in_steps_and_gives_the_same(files, folder, tmp_path, monkeypa
     original = JetFiles.chunks
     monkeypatch.setattr(JetFiles, "chunks", lambda files, *, step: original(files, step=7))
     (steps,) = tagging.tag(files, tagger, tmp_path / "steps.root")
-    assert whole[1:] == steps[1:] == (300, 300, ("hepnn_gluon", "hepnn_quark"))
+    assert whole[1:] == steps[1:] == (300, 300, ("hepnn_gluon", "hepnn_quark"), 0)
     first, second = (uproot.open(f"{part.path}:hepnn")["hepnn_quark"].array() for part in (whole, steps))
     np.testing.assert_allclose(first, second, atol=1e-6)
 
