@@ -100,8 +100,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     @property
     def onnx_(self) -> bytes:
         """The trees as an ONNX model (`hepnn.forests`), with the names of classes and observables."""
+        self._check_fitted()
         if self._onnx is None:
-            self._check_fitted()
             about = {
                 "classes": self.classes_.tolist(),
                 "observables": names_of_features(self._features(), JET_FEATURES),
@@ -144,7 +144,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         trees = cls(by_name_or_own(features_named(about["observables"], JET_FEATURES, own), JET_FEATURES))
         trees.set_params(**about["settings"])
         trees.classes_ = np.array(about["classes"])
-        trees.n_features_in_ = len(trees.observables)
+        trees.n_features_in_ = len(about["observables"])
         trees.trees_, trees._onnx, trees._session = None, content, None
         return trees
 

@@ -263,7 +263,6 @@ def _tag_in_parts(
     )
     before = {index: rows for index in indices if (rows := folder.about(job.keys[index])) and not rows.damage}
     n_jets = sum(rows.n_jets for rows in _counted(before.values(), counts))
-    columns: tuple[str, ...] = ()
     with contextlib.ExitStack() as opened:
         left = [index for index in indices if index not in before]
         if left and (workers is not None or client is not None):

@@ -107,6 +107,20 @@ def test_tag_reads_in_steps_and_gives_the_same(files, folder, tmp_path, monkeypa
     np.testing.assert_allclose(first, second, atol=1e-6)
 
 
+def test_shares_are_merged_on_the_command_line(run, files, folder, tmp_path):
+    output = tmp_path / "scores.root"
+    for share in ("1/2", "2/2"):
+        code, out, err = run("tag", *files, "--tagger", folder, "-o", output, "--step", "100", "--part", share)
+        assert code == 0
+        assert out.endswith(f"Once all shares are there: hepnn merge {output}.parts\n")
+        assert "were done before" in err
+    code, out, _ = run("merge", f"{output}.parts", "--json")
+    assert code == 0
+    (done,) = json.loads(out)
+    assert (done["path"], done["tree"], done["n_jets"]) == (str(output), "hepnn", 300)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.root"]
+
+
 def test_a_file_without_entries_gives_a_file_without_rows(run, folder, tmp_path):
     empty = write(tmp_path / "empty.root", {name: array[:0] for name, array in columns(3).items()})
     code, out, _ = run("tag", empty, "--tagger", folder, "-o", tmp_path / "scores.root", "--json")
@@ -278,6 +292,10 @@ def test_an_output_that_failed_leaves_nothing_behind(run, files, folder, tmp_pat
         (["evaluate", "FILE", "--tagger", "FOLDER", "--signal", "top"], 2, "asked for the signal 'top'"),
         (["evaluate", "FILE", "--tagger", "FOLDER", "-o", "roc.txt"], 7, r".png"),
         (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--custom", "no.such:thing"], 2, "No module named"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--part", "3"], 2, "'3' is no share; write i/n"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--part", "3/2"], 2, "asked for the share 3/2"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.csv", "--part", "1/2"], 2, "Name the file *.parquet or *.root"),
+        (["merge", "nowhere.parts"], 2, "job.json cannot be read"),
         (["tagg"], 2, "No such command"),
         (["train"], 2, "Missing argument"),
     ],

@@ -124,8 +124,11 @@ def test_sample_weights_are_routed(estimator, few, y):
         weighted = clone(estimator).set_fit_request(sample_weight=True)
         plain = clone(estimator).set_fit_request(sample_weight=False)
         assert cross_val_score(weighted, few, y, **folds).mean() > 0.95
-        piped = [Pipeline([("tag", each)]).fit(few, y, sample_weight=weights) for each in (weighted, plain)]
-        assert (piped[0].predict(few) == "quark").mean() > 0.95 > (piped[1].predict(few) == "quark").mean()
+        assert cross_val_score(plain, few, y, **{**folds, "params": {}}).mean() < 1
+        piped = Pipeline([("tag", weighted)]).fit(few, y, sample_weight=weights)
+        with pytest.raises(TypeError, match="not routed to any object"):
+            Pipeline([("tag", plain)]).fit(few, y, sample_weight=weights)
+    assert (piped.predict(few) == "quark").mean() > 0.95 > (plain.fit(few, y).predict(few) == "quark").mean()
 
 
 def test_calling_trees_nests_like_the_jets(few):

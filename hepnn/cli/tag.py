@@ -23,7 +23,7 @@ from hepnn.cli.options import (
 __all__ = ["tag"]
 
 
-class Share(click.ParamType):
+class Share(click.ParamType):  # type: ignore[type-arg]  # older releases of click take no argument
     """``i/n``, the i-th of n shares, as a pair of numbers."""
 
     name = "I/N"
