@@ -27,7 +27,7 @@ from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names, cloud_for
-from hepnn.errors import HepnnWarning, TaggerError
+from hepnn.errors import HepnnWarning, InputError, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.models import build_model
@@ -35,6 +35,7 @@ from hepnn.prefetch import prefetched
 from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
+from hepnn.shards import Shards
 from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
 from hepnn.tensors import Representation, Tensors
 
@@ -72,6 +73,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         weight_decay: of AdamW.
         patience: stop after so many epochs without a better validation AUC.
         seed: of all that is random.
+        distribute: "mirrored" to train on all GPUs of the machine, or None for one; see `hepnn.training.placed`.
+        mixed_precision: train with half as many bits, which GPUs do faster; scores are float32 all the same.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
 
@@ -98,6 +101,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         weight_decay: float = defaults.WEIGHT_DECAY,
         patience: int = defaults.PATIENCE,
         seed: int = defaults.SEED,
+        distribute: str | None = None,
+        mixed_precision: bool = False,
         schema: str | Path | Schema | None = None,
     ) -> None:
         self.model = model
@@ -120,6 +125,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.weight_decay = weight_decay
         self.patience = patience
         self.seed = seed
+        self.distribute = distribute
+        self.mixed_precision = mixed_precision
         self.schema = schema
 
     def fit(
@@ -135,9 +142,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """Returns the tagger, trained on these jets.
 
         Args:
-            jets: (jet,) records that keep the contract of `hepnn.jets`.
+            jets: (jet,) records that keep the contract of `hepnn.jets`; or `hepnn.Shards`, of which no more than a
+                window is in memory.
             y: (jet,) classes, names or numbers; ``jets.label`` if None.
-            sample_weight: (jet,) weights, none of them negative, or None.
+            sample_weight: (jet,) weights, none of them negative, or None; for shards the name of the field that has them.
             validation: jets that choose the best epoch, or a tuple of jets, classes and weights as for training; if
                 None, ``validation_fraction`` of ``jets``.
             checkpoint: file that keeps the state after each epoch; if it is there, training goes on from it.
@@ -149,22 +157,18 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             TaggerError: the checkpoint is of another training.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn import training
+        from hepnn.batches import BucketedBatches
 
-        settings = self.get_params(deep=False)
-        check_settings(settings)
+        check_settings(self.get_params(deep=False))
+        if isinstance(jets, Shards):
+            return self._fit_on_shards(
+                jets, y, sample_weight, validation=validation, checkpoint=checkpoint, callbacks=callbacks
+            )
         jets = check_jets(as_jets(jets))
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = classes_of(labels)
-        self.representation_ = self.representation or cloud_for(
-            jets,
-            features=self.features,
-            jet_features=self.jet_features,
-            max_particles=self.max_particles,
-            order_by=self.order_by,
-            descending=self.descending,
-        )
+        self.representation_ = self.representation_for(jets)
         tensors = self.representation_.tensors(jets)
         if validation is None:
             kept, held_out = train_test_split(
@@ -189,7 +193,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         check_validation(*validating[1:], classes=self.classes_)
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
         self.n_truncated_ = tensors.n_truncated
-        batches = training.BucketedBatches(
+        batches = BucketedBatches(
             tensors,
             targets,
             training_weights(self.class_weight, targets, weights, classes=self.classes_),
@@ -198,7 +202,41 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             seed=self.seed,
             augment=self.representation_.augmenter(self.augment) if self.augment else None,
         )
-        with training.seeded(self.seed):
+        return self._train(batches, validating, targets, checkpoint=checkpoint, callbacks=callbacks)
+
+    def _fit_on_shards(
+        self, shards: Shards, y: Any, weight: Any, *, validation: Any, checkpoint: Any, callbacks: Sequence[Any]
+    ) -> Self:
+        from hepnn.streaming import lesson
+
+        if y is not None or not isinstance(weight, str | None):
+            raise InputError(
+                "asked to train on shards with classes or weights beside them; they have their own. Give the name of the "
+                "field with the weights as sample_weight."
+            )
+        batches, *others = lesson(self, shards, validation=validation, weight=weight)
+        self._train(batches, *others, checkpoint=checkpoint, callbacks=callbacks)
+        self.n_truncated_ = batches.n_truncated
+        return self
+
+    def representation_for(self, jets: ak.Array) -> Any:
+        """Returns the representation that the settings mean for jets like these."""
+        return self.representation or cloud_for(
+            jets,
+            features=self.features,
+            jet_features=self.jet_features,
+            max_particles=self.max_particles,
+            order_by=self.order_by,
+            descending=self.descending,
+        )
+
+    def _train(
+        self, batches: Any, validating: Any, targets: Any, *, checkpoint: str | Path | None, callbacks: Sequence[Any]
+    ) -> Self:
+        from hepnn import training
+
+        elsewhere = training.placed(distribute=self.distribute, mixed_precision=self.mixed_precision)
+        with training.seeded(self.seed), elsewhere:
             model = self._build()
             self.training_ = training.fit_model(
                 model,
@@ -211,7 +249,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 fingerprint=fingerprint(
-                    settings,
+                    self.get_params(deep=False),
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
@@ -222,7 +260,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
-        self._model = model
+        self._model = None if self.distribute or self.mixed_precision else model  # built again as it is to be used
         return self
 
     def _build(self) -> Any:

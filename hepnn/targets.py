@@ -8,11 +8,10 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.class_weight import compute_class_weight
 
 from hepnn.errors import InputError
 
-__all__ = ["check_validation", "class_indices", "classes_of", "training_weights", "weights_of"]
+__all__ = ["check_validation", "class_indices", "class_weights", "classes_of", "training_weights", "weights_of"]
 
 Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64] | None
@@ -67,17 +66,39 @@ def training_weights(
     Raises:
         InputError: not one weight for each class.
     """
-    if class_weight is None:
+    by_class = class_weights(class_weight, np.bincount(targets, minlength=len(classes)), classes=classes)
+    if by_class is None:
         return weights
-    wanted = dict(class_weight) if isinstance(class_weight, Mapping) else class_weight
-    if isinstance(wanted, dict) and set(wanted) != set(classes.tolist()):
-        raise InputError(
-            f"asked for weights of the classes {', '.join(map(str, wanted))}; the jets have "
-            f"{', '.join(map(str, classes))}. Give one weight for each."
-        )
-    by_class = compute_class_weight(wanted, classes=classes, y=classes[targets])
-    by_jet = np.asarray(by_class, np.float64)[targets]
+    by_jet = by_class[targets]
     return by_jet if weights is None else by_jet * weights
+
+
+def class_weights(
+    class_weight: str | Mapping[Any, float] | None, counts: Integers, *, classes: npt.NDArray[Any]
+) -> Weights:
+    """Returns the weight of each class, (class,); None for one each.
+
+    Args:
+        class_weight: "balanced", or a weight for each class, or None.
+        counts: (class,) jets of each.
+        classes: their names.
+
+    Raises:
+        InputError: not one weight for each class.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, Mapping):
+        if set(class_weight) != set(classes.tolist()):
+            raise InputError(
+                f"asked for weights of the classes {', '.join(map(str, class_weight))}; the jets have "
+                f"{', '.join(map(str, classes))}. Give one weight for each."
+            )
+        return np.array([class_weight[name] for name in classes.tolist()], np.float64)
+    if class_weight != "balanced":
+        raise InputError(f"asked for class_weight={class_weight!r}; known: 'balanced', or a weight for each class.")
+    # as scikit-learn has it: each class weighs the same in all, and a jet 1 on the average
+    return np.asarray(counts.sum() / (len(counts) * counts), np.float64)
 
 
 def check_validation(targets: Integers, weights: Weights, *, classes: npt.NDArray[Any]) -> None:

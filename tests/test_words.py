@@ -6,7 +6,7 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, inspection, readers, tagging
+from hepnn import demo, evaluation, generators, inspection, readers, shards, tagging, throughput
 from hepnn.cli import cli
 from hepnn.cli.options import names
 from hepnn.onnx_export import write_onnx
@@ -23,6 +23,8 @@ PAIRS = {
         READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
+    "bench": (throughput.bench, READING | {"tagger_folder", "custom"}),
+    "convert": (shards.convert, READING | {"observers"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
     "demo": (demo.run_demo, {"output"}),
     "generate toy": (generators.generate_toy, {"output"}),
@@ -80,7 +82,7 @@ def test_an_option_is_an_argument_of_the_same_name_and_default(path):
 
 def test_what_is_read_is_said_as_in_python():
     arguments = inspect.signature(readers.open_jets).parameters
-    for path in ("train", "tag", "evaluate"):
+    for path in ("train", "tag", "evaluate", "convert", "bench"):
         options = options_of(path)
         assert options.keys() >= READING
         for name in READING - {"files", "schema"}:

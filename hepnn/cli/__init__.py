@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo``, one file a command.
+"""The command line: ``hepnn train | tag | evaluate | …``, one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 from hepnn import __version__
+from hepnn.cli.bench import bench
+from hepnn.cli.convert import convert
 from hepnn.cli.demo import demo
 from hepnn.cli.evaluate import evaluate
 from hepnn.cli.export import export
@@ -74,5 +76,5 @@ def cli() -> None:
     """
 
 
-for command in (train, tag, evaluate, export, inspect, generate, task, demo):
+for command in (train, tag, evaluate, export, inspect, convert, bench, generate, task, demo):
     cli.add_command(command)

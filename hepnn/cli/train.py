@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -91,6 +92,12 @@ __all__ = ["train"]
     metavar="FOLDER",
     help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
 )
+@click.option(
+    "--distribute",
+    type=click.Choice(["mirrored"]),
+    help="Share each batch out among all GPUs of the machine. [default: one]",
+)
+@click.option("--mixed-precision", is_flag=True, help="Train with half as many bits, which GPUs do faster.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @overwrite_option
 @json_option
@@ -114,17 +121,20 @@ def train(  # one argument an option
     max_jets: int | None,
     seed: int,
     logs: str | None,
+    distribute: str | None,
+    mixed_precision: bool,
     resume: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Train a tagger on labelled jets.
+    """Train a tagger on labelled jets; on a folder from `hepnn convert`, with a part of it in memory at a time.
 
     Example: hepnn train "train/*.root" --schema jetclass --model gru -o tagger/
     """
     import awkward as ak
 
     from hepnn.progress import epoch_lines, load_tensorflow, say
+    from hepnn.shards import Shards
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
 
@@ -136,17 +146,19 @@ def train(  # one argument an option
             f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it "
             "with --overwrite."
         )
-    source = reading.open()
-    jets = source.read(max_jets=max_jets)
-    skipped = list(source.skipped)
+    jets, schema, skipped = _jets(reading, max_jets=max_jets)
+    n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
     held_out = None
     if validation:
-        beside = reading._replace(files=validation).open(schema=source.schema)
+        beside = reading._replace(files=validation).open(schema=schema)
         held_out = beside.read()
         skipped += beside.skipped
-    say(f"{len(jets)} jets, schema {source.schema.name}")
-    if weight is not None and weight not in jets.fields:
-        raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+    say(f"{n_jets} jets, schema {schema.name}")
+    weights = weight
+    if weight is not None and not isinstance(jets, Shards):
+        if weight not in jets.fields:
+            raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+        weights = ak.to_numpy(jets[weight])
     tagger = Tagger(
         model,
         model_options=dict(map(option_value, model_options)) or None,
@@ -161,7 +173,9 @@ def train(  # one argument an option
         learning_rate=learning_rate,
         patience=patience,
         seed=seed,
-        schema=source.schema,
+        distribute=distribute,
+        mixed_precision=mixed_precision,
+        schema=schema,
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -172,7 +186,7 @@ def train(  # one argument an option
     try:
         tagger.fit(
             jets,
-            sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
+            sample_weight=weights,
             validation=held_out,
             checkpoint=checkpoint,
             callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
@@ -188,7 +202,7 @@ def train(  # one argument an option
     result = {
         "tagger": str(folder),
         "classes": tagger.classes_.tolist(),
-        "n_jets": len(jets),
+        "n_jets": n_jets,
         "n_truncated": tagger.n_truncated_,
         "best_epoch": trained.best_epoch + 1,
         "epochs": len(trained.history["loss"]),
@@ -205,7 +219,24 @@ def train(  # one argument an option
     click.echo(
         f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
         f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
-        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
-        + (f"\n{cut} of {len(jets)} jets were cut to {max_particles} particles" if cut else "")
+        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s, "
+        f"{trained.seconds / result['epochs']:.1f} s an epoch; {trained.padding:.0%} of what was computed was padding"
+        + (f"\n{cut} of {n_jets} jets were cut to {max_particles} particles" if cut else "")
     )
     report_skipped(skipped)
+
+
+def _jets(reading: Reading, *, max_jets: int | None) -> tuple[Any, Any, list[Any]]:
+    """The jets or shards to train on, their schema, and the files that were skipped."""
+    from hepnn.shards import Shards, is_shards
+
+    if not is_shards(reading.files):
+        source = reading.open()
+        return source.read(max_jets=max_jets), source.schema, list(source.skipped)
+    if any(each is not None for each in (reading.schema, reading.tree, reading.select, max_jets)):
+        raise InputError(
+            f"asked to train on a part of the shards in {reading.files[0]}; they are taken whole. Give --schema, --tree and "
+            "--select to hepnn convert."
+        )
+    shards = Shards.open(reading.files[0])
+    return shards, shards.schema, []

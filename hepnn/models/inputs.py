@@ -36,7 +36,7 @@ def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
     jet = None
     for name, spec in specs.items():
         values = tensors[name] = keras.Input(spec.shape, name=name)
-        scale = FeatureScaling(*spec.scaling, name=f"{name}_scaling")
+        scale = FeatureScaling(*spec.scaling, dtype="float32", name=f"{name}_scaling")
         if name == JET:
             jet = scale(values)
         else:
@@ -83,5 +83,5 @@ def image_inputs(specs: Mapping[str, TensorSpec], *, n_axes: int) -> ImageInputs
         if spec.channel_axis not in (-1, n_axes - 1):
             others = (axis + 1 for axis in range(n_axes) if axis != spec.channel_axis)
             values = keras.layers.Permute((*others, spec.channel_axis + 1), name=f"{name}_channels_last")(values)
-        images[name] = FeatureScaling(*spec.scaling, name=f"{name}_scaling")(values)
+        images[name] = FeatureScaling(*spec.scaling, dtype="float32", name=f"{name}_scaling")(values)
     return ImageInputs(tensors, images)
