@@ -166,6 +166,8 @@ def fit_model(
         batches, validation, patience=patience, checkpoint=checkpoint, fingerprint=dict(fingerprint or {})
     )
     keeper.set_model(model)
+    if tf.distribute.has_strategy():
+        _build_on_all_devices(model, batches)
     first = keeper.restore()
     start = time.perf_counter()
     if first < epochs and not keeper.exhausted:
@@ -179,6 +181,18 @@ def fit_model(
         )
     keeper.keep_best()
     return Trained(keeper.history, keeper.best_epoch, time.perf_counter() - start, batches.padding)
+
+
+def _build_on_all_devices(model: keras.Model, batches: Batches) -> None:
+    """Makes the variables of metrics and loss, which cannot be made once a step is shared out.
+
+    Keras would do so with the mean of what each device gets of the first batch, which it cannot take of masks, nor of
+    parts that differ in size.
+    """
+    for batch in batches.dataset().take(1).as_numpy_iterator():
+        model.test_on_batch(*batch)
+        model.reset_metrics()
+    model._maybe_symbolic_build = lambda **batch: None
 
 
 def log_callbacks(folder: str | Path | None) -> list[keras.callbacks.Callback]:

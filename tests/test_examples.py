@@ -67,7 +67,7 @@ def test_commands_and_python_of_the_readme_run(folder, monkeypatch):
                 yield text
 
     commands = [shlex.split(line, comments=True) for text in blocks_of("bash") for line in text.splitlines()]
-    assert len(commands) == 8
+    assert len(commands) == 12
     assert {program for program, *_ in commands} == {"hepnn"}
     monkeypatch.setattr(
         tasks, "TASKS", {"shapes-count": tasks.TASKS["shapes-count"]}
@@ -85,6 +85,8 @@ def test_commands_and_python_of_the_readme_run(folder, monkeypatch):
         "roc.png",
         "tagger",
         "tagger-2",
+        "streamed",
+        "tagger.onnx",
         "tasks",
     }
     assert (folder / "tasks" / "report.html").exists()
