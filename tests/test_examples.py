@@ -20,7 +20,7 @@ ARGUMENTS = {
 }
 
 FASTER = {
-    "20000": "300",
+    "20000": "600",
     "5000": "100",
     "--model gru": "--model gru --epochs 1",
     "epochs=5": "epochs=1",

@@ -16,6 +16,7 @@ import uproot
 from hepnn import Tagger, iterate_jets, toy_jets
 from hepnn.generators.toy import TOY_CLASSES
 from hepnn.prefetch import prefetched
+from hepnn.readers.files import DEFAULT_STEP
 from hepnn.scaling import fixed_scaling
 from tests.benchmarks import racing
 from tests.benchmarks.conftest import N_FILE
@@ -34,8 +35,9 @@ def peers():
 
 
 def our_batches(path):
-    """Dense batches as weaver makes them."""
-    for clouds in prefetched(map(CLOUD.tensors, iterate_jets(path, schema="jetclass"))):
+    """Dense batches as weaver makes them, read in steps of about the default."""
+    step = DEFAULT_STEP // BATCH * BATCH
+    for clouds in prefetched(map(CLOUD.tensors, iterate_jets(path, schema="jetclass", step=step))):
         for start in range(0, len(clouds), BATCH):
             yield clouds.pad(slice(start, start + BATCH), length=MAX_PARTICLES)
 
