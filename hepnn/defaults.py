@@ -15,6 +15,7 @@ __all__ = [
     "MODEL",
     "N_BUCKETS",
     "PATIENCE",
+    "PRECISION",
     "SCALING",
     "SCORE_PREFIX",
     "SCORE_TREE",
@@ -40,5 +41,6 @@ PATIENCE = 5  # epochs
 VALIDATION_FRACTION = 0.1
 SEED = 0
 
+PRECISION = "float32"  # of scoring
 SCORE_TREE = "hepnn"
 SCORE_PREFIX = "hepnn_"

@@ -31,6 +31,7 @@ from hepnn.errors import HepnnWarning, InputError, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.models import build_model
+from hepnn.precision import check_precision
 from hepnn.prefetch import prefetched
 from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
@@ -329,9 +330,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             self._warn_of_keras()
             return training.predict(self.model_, tensors)
         if getattr(self, "_session", None) is None:
+            from hepnn.precision import lowered
             from hepnn.runtime import Session
 
-            session = Session(content)
+            session = Session(lowered(content, precision=getattr(self, "precision_", "float32")))
             session.check(self.inputs_, checksum=storage.checksum(self.weights_))
             self._session = session
         return self._session.scores(tensors)
@@ -399,7 +401,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return storage.save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any] | Feature] = ()) -> Tagger:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        custom: Iterable[Callable[..., Any] | Feature] = (),
+        precision: str = defaults.PRECISION,
+    ) -> Tagger:
         """Returns the tagger kept in ``folder``.
 
         Scoring takes the ONNX model in the folder, and no Keras. Where the Keras model is asked for, hepnn's own code
@@ -408,12 +416,17 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Args:
             folder: what `save` wrote.
             custom: the functions of your own that it was made with, for features or the model.
+            precision: "float32", or "int8" to score faster and not quite as exactly (`hepnn.precision`).
 
         Raises:
+            InputError: an unknown precision.
             TaggerError: no tagger there, a damaged or changed file, or a custom function that was not given.
         """
         own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
-        return storage.load(cls, Path(folder), custom=own)
+        check_precision(precision)
+        tagger = storage.load(cls, Path(folder), custom=own)
+        tagger.precision_ = precision
+        return tagger
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -8,10 +8,11 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
 
 from hepnn.errors import InputError
 
-__all__ = ["check_validation", "class_indices", "class_weights", "classes_of", "training_weights", "weights_of"]
+__all__ = ["auc", "check_validation", "class_indices", "class_weights", "classes_of", "training_weights", "weights_of"]
 
 Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64] | None
@@ -136,3 +137,19 @@ def weights_of(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | Non
             "weights as they are when evaluating."
         )
     return weights
+
+
+def auc(targets: Integers, probabilities: npt.NDArray[np.float64], weights: Weights = None) -> float:
+    """Returns the area under the ROC curve; for more than two classes the mean over one-against-rest.
+
+    Args:
+        targets: (jet,) class indices; every class among them.
+        probabilities: (jet, class); they are taken to sum to 1.
+        weights: (jet,) or None.
+    """
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    n_classes = probabilities.shape[1]
+    if n_classes == 2:
+        return float(roc_auc_score(targets == 1, probabilities[:, 1], sample_weight=weights))
+    labels = list(range(n_classes))
+    return float(roc_auc_score(targets, probabilities, multi_class="ovr", labels=labels, sample_weight=weights))

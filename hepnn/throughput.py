@@ -14,18 +14,40 @@ from typing import Any, NamedTuple
 import awkward as ak
 import numpy as np
 
-from hepnn.errors import InputError
+from hepnn import defaults
+from hepnn.errors import InputError, TaggerError
+from hepnn.jets import labels_of
+from hepnn.precision import check_precision, lowered
 from hepnn.readers import JetFiles, Source, open_jets
-from hepnn.runtime import default_threads
+from hepnn.runtime import Session, default_threads
+from hepnn.targets import auc, class_indices
 from hepnn.tensors import Tensors
 
-__all__ = ["Throughput", "bench"]
+__all__ = ["Lower", "Throughput", "bench"]
 
 _REPEATS = 3
 """The shortest time counts: what else the machine does only adds to it."""
 
 _BATCHES = 40
 """Of training: enough to measure, few enough not to wait for."""
+
+
+class Lower(NamedTuple):
+    """What scoring with fewer bits gains and costs.
+
+    Attributes:
+        precision: what was measured.
+        scoring: jets a second.
+        largest_change: of a score.
+        auc: of these jets' own labels in float32, or None where they have none.
+        auc_change: with fewer bits.
+    """
+
+    precision: str
+    scoring: float
+    largest_change: float
+    auc: float | None
+    auc_change: float | None
 
 
 class Throughput(NamedTuple):
@@ -39,6 +61,7 @@ class Throughput(NamedTuple):
         features: from jets to tensors.
         scoring: from tensors to scores.
         training: of an epoch's steps, from tensors on; None if it was not measured.
+        lower: the same scoring with fewer bits; None if it was not measured.
     """
 
     n_jets: int
@@ -48,6 +71,7 @@ class Throughput(NamedTuple):
     features: float
     scoring: float
     training: float | None
+    lower: Lower | None = None
 
     @property
     def slowest_of_tagging(self) -> str:
@@ -61,7 +85,14 @@ class Throughput(NamedTuple):
         return min((s for s in stages if getattr(self, s) is not None), key=lambda stage: float(getattr(self, stage)))
 
 
-def bench(source: Source | JetFiles, tagger: Any, *, max_jets: int = 20_000, training: bool = True) -> Throughput:
+def bench(
+    source: Source | JetFiles,
+    tagger: Any,
+    *,
+    max_jets: int = 20_000,
+    training: bool = True,
+    precision: str = defaults.PRECISION,
+) -> Throughput:
     """Returns how many jets a second are read, made into tensors, scored and trained on.
 
     Nothing is written, and the tagger stays as it is: training goes on in a copy of its network, on made-up classes.
@@ -71,11 +102,14 @@ def bench(source: Source | JetFiles, tagger: Any, *, max_jets: int = 20_000, tra
         tagger: a trained `hepnn.Tagger`.
         max_jets: how many jets are read.
         training: whether to measure training as well, which loads TensorFlow.
+        precision: "int8" to measure scoring with fewer bits beside that in float32, and what it does to the AUC.
 
     Raises:
-        InputError: there are no jets.
+        InputError: there are no jets, or an unknown precision.
+        TaggerError: fewer bits were asked for, and Keras scores this tagger.
         SourceError, SchemaError, FeatureError: the jets cannot be read, or lack what the tagger looks at.
     """
+    check_precision(precision)
     files = source if isinstance(source, JetFiles) else open_jets(source, schema=tagger.read_schema() or "auto")
     parts = list(files.iterate(max_jets=max_jets))
     n_jets = sum(map(len, parts))
@@ -96,6 +130,28 @@ def bench(source: Source | JetFiles, tagger: Any, *, max_jets: int = 20_000, tra
         a_second(lambda: tagger.tensors(jets)),
         a_second(lambda: tagger.scores(tensors)),
         _training(tagger, tensors) if training else None,
+        None if precision == defaults.PRECISION else _lower(tagger, tensors, jets, precision),
+    )
+
+
+def _lower(tagger: Any, tensors: Tensors, jets: ak.Array, precision: str) -> Lower:
+    if tagger.onnx_ is None:
+        raise TaggerError(f"asked to score with {precision}; Keras scores this tagger: {tagger.why_keras_}")
+    session = Session(lowered(tagger.onnx_, precision=precision))
+    exact, rough = tagger.scores(tensors), session.scores(tensors)
+    aucs: list[float | None] = [None, None]
+    if "label" in jets.fields:
+        labelled = ~ak.to_numpy(ak.is_none(jets.label))
+        targets = class_indices(labels_of(jets[labelled]), tagger.classes_)
+        if len(np.unique(targets)) == len(tagger.classes_):
+            aucs = [auc(targets, scores[labelled].astype(np.float64)) for scores in (exact, rough)]
+    before, after = aucs
+    return Lower(
+        precision,
+        len(tensors) / _seconds(lambda: session.scores(tensors)),
+        float(np.abs(exact - rough).max()),
+        before,
+        None if before is None or after is None else after - before,
     )
 
 

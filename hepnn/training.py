@@ -21,11 +21,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss
 
 from hepnn.batches import Batches, dataset_of
 from hepnn.errors import TaggerError
 from hepnn.history import Trained
+from hepnn.targets import auc
 from hepnn.tensors import Tensors, batches_by_length
 
 __all__ = [
@@ -272,7 +273,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         return {
             "val_loss": float(log_loss(targets, probabilities, sample_weight=weights, labels=classes)),
             "val_accuracy": float(np.average(right, weights=weights)),
-            "val_auc": _auc(targets, probabilities, weights, classes),
+            "val_auc": auc(targets, probabilities, weights),
         }
 
     def _state(self) -> list[Any]:
@@ -325,10 +326,3 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         self.history = about["history"]
         self.best_epoch, self.best_value = about["best_epoch"], about["best_value"]
         return len(self.history["loss"])
-
-
-def _auc(targets: Integers, probabilities: Floats, weights: Floats | None, classes: list[int]) -> float:
-    """The area under the ROC curve; for more than two classes the mean over one-against-rest."""
-    if len(classes) == 2:
-        return float(roc_auc_score(targets == 1, probabilities[:, 1], sample_weight=weights))
-    return float(roc_auc_score(targets, probabilities, multi_class="ovr", labels=classes, sample_weight=weights))

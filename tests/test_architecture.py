@@ -41,7 +41,7 @@ ORDER = [
     "training streaming",
     "storage",
     "translation",
-    "runtime",
+    "precision runtime",
     "onnx_export",
     "tagger baseline",
     "roc",

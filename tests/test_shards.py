@@ -1,5 +1,6 @@
 """Shards hold the jets that went in, and a training streams them in an order that its seed decides."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_every_jet_comes_once_an_epoch_and_epochs_have_as_many_batches(streamed)
     for streamed.epoch in range(4):
         rows = rows_of(streamed)
         assert len(rows) == len(streamed)
-        assert sorted(sum(rows, [])) == list(range(1130))
+        assert sorted(itertools.chain(*rows)) == list(range(1130))
 
 
 def test_the_order_is_that_of_the_seed_and_the_epoch(streamed):

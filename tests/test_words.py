@@ -17,10 +17,10 @@ READING = {"files", "schema", "tree", "select", "bad_files"}
 
 PAIRS = {
     "train": (hepnn.Tagger, READING | {"output", "overwrite", "weight", "validation", "max_jets", "logs", "resume"}),
-    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
+    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers", "precision"}),
     "evaluate": (
         evaluation.evaluate,
-        READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
+        READING | {"tagger_folder", "custom", "precision", "weight", "max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "bench": (throughput.bench, READING | {"tagger_folder", "custom"}),
@@ -87,6 +87,12 @@ def test_what_is_read_is_said_as_in_python():
         assert options.keys() >= READING
         for name in READING - {"files", "schema"}:
             assert same(options[name].to_info_dict()["default"], arguments[name].default)
+
+
+def test_precision_is_an_argument_of_load():
+    default = inspect.signature(hepnn.Tagger.load).parameters["precision"].default
+    for path in ("tag", "evaluate"):
+        assert same(options_of(path)["precision"].to_info_dict()["default"], default)
 
 
 def test_every_option_has_a_help():

@@ -12,6 +12,7 @@ from hepnn.cli.options import (
     json_option,
     load_tagger,
     overwrite_option,
+    precision_option,
     reading_options,
     report_skipped,
     tagger_options,
@@ -29,6 +30,7 @@ __all__ = ["evaluate"]
 @click.option("--weight", metavar="FIELD", help="Jet field that holds event weights.")
 @click.option("--max-jets", type=int, help="Read only so many jets.")
 @click.option("-o", "--output", metavar="FILE", help="Write the ROC curves to this PNG, PDF or SVG.")
+@precision_option
 @overwrite_option
 @json_option
 def evaluate(
@@ -40,6 +42,7 @@ def evaluate(
     weight: str | None,
     max_jets: int | None,
     output: str | None,
+    precision: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -53,7 +56,7 @@ def evaluate(
 
     if output and Path(output).exists() and not overwrite:
         raise OutputError(f"asked to write {output}, which exists. Choose another name, or add --overwrite.")
-    tagger = load_tagger(tagger_folder, custom)
+    tagger = load_tagger(tagger_folder, custom, precision=precision)
     used = tagger.read_schema()
     source = reading.open(schema=used)
     with counting("scoring") as progress:

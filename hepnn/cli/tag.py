@@ -13,6 +13,7 @@ from hepnn.cli.options import (
     load_tagger,
     names,
     overwrite_option,
+    precision_option,
     reading_options,
     report_skipped,
     tagger_options,
@@ -41,6 +42,7 @@ __all__ = ["tag"]
 @click.option("--output-tree", default=defaults.SCORE_TREE, show_default=True, help="Tree to write.")
 @click.option("--prefix", help="Of the columns' names. [default: hepnn_, and Jet_hepnn_ for jets in events]")
 @click.option("--observers", default="", metavar="NAMES", help="Branches to copy beside the scores, by comma.")
+@precision_option
 @overwrite_option
 @json_option
 def tag(
@@ -52,6 +54,7 @@ def tag(
     output_tree: str,
     prefix: str | None,
     observers: str,
+    precision: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -64,7 +67,7 @@ def tag(
     from hepnn import tagging
     from hepnn.progress import counting
 
-    tagger = load_tagger(tagger_folder, custom)
+    tagger = load_tagger(tagger_folder, custom, precision=precision)
     source = reading.open(schema=tagger.read_schema(), observers=names(observers))
     with counting("tagging") as progress:
         done = tagging.tag(
