@@ -42,7 +42,7 @@ from hepnn.tensors import Representation, Tensors
 
 __all__ = ["Tagger"]
 
-_CHUNK = 20_000
+_CHUNK = 10_000
 """Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
 
 _BY_KERAS = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"

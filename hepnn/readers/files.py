@@ -21,8 +21,9 @@ from hepnn.schema import Match, Schema
 
 __all__ = ["DEFAULT_STEP", "JetFiles", "open_jets"]
 
-DEFAULT_STEP = 50_000
-"""Entries at once: some 100 MB of jets."""
+DEFAULT_STEP = 10_000
+"""Entries at once: some 20 MB of jets, whose tensors take as much. Arrays of more than 32 MB get fresh memory each time,
+and filling that takes longer than computing what goes in."""
 
 
 @dataclass(frozen=True)
