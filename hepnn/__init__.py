@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from hepnn.readers import read_jets as read_jets
     from hepnn.schema import Schema as Schema
     from hepnn.schema import load_schema as load_schema
+    from hepnn.shards import Shards as Shards
+    from hepnn.shards import convert as convert
     from hepnn.tagger import Tagger as Tagger
     from hepnn.tagging import tag as tag
+    from hepnn.throughput import bench as bench
     from hepnn.writers import write_scores as write_scores
 
 __version__ = "0.1.0"
@@ -34,7 +37,10 @@ _HOMES = {
     "BoostedTrees": "hepnn.baseline",
     "HepnnError": "hepnn.errors",
     "Schema": "hepnn.schema",
+    "Shards": "hepnn.shards",
     "Tagger": "hepnn.tagger",
+    "bench": "hepnn.throughput",
+    "convert": "hepnn.shards",
     "evaluate": "hepnn.evaluation",
     "flat_weights": "hepnn.flattening",
     "generate_quark_gluon": "hepnn.generators",

@@ -163,13 +163,18 @@ class Clouds:
                 raise InputError(f"asked for {width} slots a jet; found a jet with {longest} {name}.")
             slots = np.arange(width)
             mask = slots < lengths[:, None]
-            if len(sequences.values):
+            n_features = sequences.values.shape[1]
+            if not len(sequences.values):
+                values = np.zeros((mask.size, n_features), np.float32)
+            elif isinstance(rows, slice) and rows.step in (None, 1):  # jets side by side: their values are, too
+                first = self._starts[name][rows][:1].sum()
+                values = np.zeros((mask.size, n_features), np.float32)
+                values[np.flatnonzero(mask)] = sequences.values[first : first + lengths.sum()]
+            else:
                 index = self._starts[name][rows][:, None] + slots
                 values = sequences.values.take(index, axis=0, mode="clip")  # what is beyond the end is padding
                 values[~mask] = 0
-            else:
-                values = np.zeros((*mask.shape, sequences.values.shape[1]), np.float32)
-            inputs[name] = values
+            inputs[name] = values.reshape(*mask.shape, n_features)
             inputs[f"{name}_mask"] = mask
         if self.jet is not None:
             inputs[JET] = self.jet[rows]

@@ -15,6 +15,7 @@ __all__ = [
     "MODEL",
     "N_BUCKETS",
     "PATIENCE",
+    "PRECISION",
     "REPRESENTATION",
     "SCALING",
     "SCORE_PREFIX",
@@ -43,6 +44,9 @@ PATIENCE = 5  # epochs
 VALIDATION_FRACTION = 0.1
 SEED = 0
 
-STEP = 50_000  # entries read at once: some 100 MB of jets
+PRECISION = "float32"  # of scoring
+STEP = 10_000
+"""Entries read at once: some 20 MB of jets, whose tensors take as much. Arrays of more than 32 MB get fresh memory each
+time, and filling that takes longer than computing what goes in."""
 SCORE_TREE = "hepnn"
 SCORE_PREFIX = "hepnn_"

@@ -309,7 +309,7 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
     else:
         arguments = _columns(jets, collection)
         n = int(ak.sum(ak.num(jets[collection])))
-    values = np.empty((n, len(features)), np.float32)
+    values = np.empty((len(features), n), np.float32)  # one after another; side by side takes seven times as long
     with np.errstate(all="ignore"):  # what goes wrong is found, counted and named below
         for column, feature in enumerate(features):
             try:
@@ -323,14 +323,14 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
                     f"feature {feature.name!r} has to give one number each for {n} records of "
                     f"{collection or 'jets'}; its formula returned the shape {result.shape}."
                 )
-            values[:, column] = result
-    for column, feature in enumerate(features):
+            values[column] = result
+    for of_feature, feature in zip(values, features, strict=True):
         if feature.missing is not None:
-            values[np.isnan(values[:, column]), column] = feature.missing
+            of_feature[np.isnan(of_feature)] = feature.missing
     finite = np.isfinite(values)
     if not finite.all():
-        _refuse(jets, features, finite, collection)
-    return values
+        _refuse(jets, features, finite.T, collection)
+    return np.ascontiguousarray(values.T)
 
 
 def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.bool_], collection: str | None) -> None:

@@ -28,20 +28,22 @@ from sklearn.model_selection import train_test_split
 from hepnn import defaults, storage
 from hepnn.clouds import Names
 from hepnn.drift import seen_in
-from hepnn.errors import HepnnWarning, TaggerError
+from hepnn.errors import HepnnWarning, InputError, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of, nested_like
 from hepnn.models import build_model
+from hepnn.precision import check_precision
 from hepnn.prefetch import prefetched
 from hepnn.representations import describe, representation_for
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
+from hepnn.shards import Shards
 from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
 from hepnn.tensors import Representation, Tensors
 
 __all__ = ["Tagger"]
 
-_CHUNK = 20_000
+_CHUNK = 10_000
 """Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
 
 
@@ -80,8 +82,12 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             and of model options, representation and features what is left open is as there. The size of images, the
             number of particles and the classes may be others.
         freeze: "features" to keep those layers as they are, or None to train them on.
+        distribute: "mirrored" to train on all GPUs of the machine, or None for one; see `hepnn.training.placed`.
+        mixed_precision: train with half as many bits, which GPUs do faster; scores are float32 all the same.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
+
+    representation_: Representation
 
     def __init__(
         self,
@@ -110,6 +116,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         seed: int = defaults.SEED,
         start_from: str | Path | None = None,
         freeze: str | None = None,
+        distribute: str | None = None,
+        mixed_precision: bool = False,
         schema: str | Path | Schema | None = None,
     ) -> None:
         self.model = model
@@ -136,6 +144,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.seed = seed
         self.start_from = start_from
         self.freeze = freeze
+        self.distribute = distribute
+        self.mixed_precision = mixed_precision
         self.schema = schema
 
     def fit(
@@ -151,9 +161,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """Returns the tagger, trained on these jets.
 
         Args:
-            jets: (jet,) records that keep the contract of `hepnn.jets`.
+            jets: (jet,) records that keep the contract of `hepnn.jets`; or `hepnn.Shards`, of which no more than a
+                window is in memory.
             y: (jet,) classes, names or numbers; ``jets.label`` if None.
-            sample_weight: (jet,) weights, none of them negative, or None.
+            sample_weight: (jet,) weights, none of them negative, or None; for shards the name of the field that has them.
             validation: jets that choose the best epoch, or a tuple of jets, classes and weights as for training; if
                 None, ``validation_fraction`` of ``jets``.
             checkpoint: file that keeps the state after each epoch; if it is there, training goes on from it.
@@ -165,22 +176,19 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             TaggerError: the checkpoint is of another training, or this tagger cannot start from the other one.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn import training, transfer
+        from hepnn.batches import BucketedBatches
 
-        settings = self.get_params(deep=False)
-        check_settings(settings)
+        check_settings(self.get_params(deep=False))
+        if isinstance(jets, Shards):
+            return self._fit_on_shards(
+                jets, y, sample_weight, validation=validation, checkpoint=checkpoint, callbacks=callbacks
+            )
         jets = check_jets(as_jets(jets))
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = classes_of(labels)
-        start: Any = (
-            None if self.start_from is None else Tagger.load(self.start_from, custom=transfer.own_functions(settings))
-        )
-        self.model_options_ = transfer.options_of(settings, start=start)
-        self.representation_ = representation_for(jets, settings, start=start and start.representation_)
-        augment = self.representation_.default_augmentations if self.augment == "auto" else self.augment
+        start = self._begin(jets)
         tensors = self.representation_.tensors(jets)
-        self.n_truncated_, self.left_out_ = tensors.n_truncated, self.representation_.left_out(tensors)
         if validation is None:
             kept, held_out = train_test_split(
                 np.arange(len(jets)),
@@ -202,20 +210,75 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 weights_of(weights_v, len(jets_v)),
             )
         check_validation(*validating[1:], classes=self.classes_)
-        self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
-        if start is not None:
-            self.inputs_ = transfer.scaled_as(self.inputs_, self.representation_.contents(), start=start)
-        self.seen_ = seen_in(tensors, {name: part.features for name, part in self.representation_.contents().items()})
-        batches = training.BucketedBatches(
+        self._measure(tensors, start=start)
+        batches = BucketedBatches(
             tensors,
             targets,
             training_weights(self.class_weight, targets, weights, classes=self.classes_),
             batch_size=self.batch_size,
             n_buckets=self.n_buckets,
             seed=self.seed,
-            augment=self.representation_.augmenter(augment) if augment else None,
+            augment=self._augmenter(),
         )
-        with training.seeded(self.seed):
+        return self._train(batches, validating, targets, start, checkpoint=checkpoint, callbacks=callbacks)
+
+    def _fit_on_shards(
+        self, shards: Shards, y: Any, weight: Any, *, validation: Any, checkpoint: Any, callbacks: Sequence[Any]
+    ) -> Self:
+        from hepnn.streaming import lesson
+
+        if y is not None or not isinstance(weight, str | None):
+            raise InputError(
+                "asked to train on shards with classes or weights beside them; they have their own. Give the name of the "
+                "field with the weights as sample_weight."
+            )
+        batches, *others = lesson(self, shards, validation=validation, weight=weight)
+        self._train(batches, *others, checkpoint=checkpoint, callbacks=callbacks)
+        self.n_truncated_ = batches.n_truncated
+        return self
+
+    def _begin(self, jets: ak.Array) -> Any:
+        """Settles what the network sees of jets like these, and its options; returns the tagger to start from, or None."""
+        from hepnn import transfer
+
+        settings = self.get_params(deep=False)
+        start = (
+            None if self.start_from is None else Tagger.load(self.start_from, custom=transfer.own_functions(settings))
+        )
+        self.model_options_ = transfer.options_of(settings, start=start)
+        self.representation_ = representation_for(jets, settings, start=start and start.representation_)
+        return start
+
+    def _measure(self, tensors: Tensors, *, start: Any) -> None:
+        """Notes how training jets are scaled, how they are distributed, and what of them is left out."""
+        from hepnn import transfer
+
+        self.n_truncated_, self.left_out_ = tensors.n_truncated, self.representation_.left_out(tensors)
+        self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
+        contents = self.representation_.contents()
+        if start is not None:
+            self.inputs_ = transfer.scaled_as(self.inputs_, contents, start=start)
+        self.seen_ = seen_in(tensors, {name: part.features for name, part in contents.items()})
+
+    def _augmenter(self) -> Any:
+        """What varies the training jets, or None."""
+        augment = self.representation_.default_augmentations if self.augment == "auto" else self.augment
+        return self.representation_.augmenter(augment) if augment else None
+
+    def _train(
+        self,
+        batches: Any,
+        validating: Any,
+        targets: Any,
+        start: Any = None,
+        *,
+        checkpoint: str | Path | None,
+        callbacks: Sequence[Any],
+    ) -> Self:
+        from hepnn import training, transfer
+
+        elsewhere = training.placed(distribute=self.distribute, mixed_precision=self.mixed_precision)
+        with training.seeded(self.seed), elsewhere:
             model = self._build()
             self.origin_ = start and transfer.begin(
                 model,
@@ -235,7 +298,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 fingerprint=fingerprint(
-                    {**settings, "start_from": self.origin_ and self.origin_.checksum},
+                    {**self.get_params(deep=False), "start_from": self.origin_ and self.origin_.checksum},
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
@@ -247,7 +310,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
-        self._model = model
+        self._model = None if self.distribute or self.mixed_precision else model  # built again as it is to be used
         return self
 
     def _calibrated(self, model: Any, tensors: Tensors, targets: Any, weights: Any) -> float:
@@ -332,9 +395,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             self._warn_of_keras()
             return training.predict(self.model_, tensors)
         if getattr(self, "_session", None) is None:
+            from hepnn.precision import lowered
             from hepnn.runtime import Session
 
-            session = Session(content)
+            session = Session(lowered(content, precision=getattr(self, "precision_", "float32")))
             session.check(self.inputs_, checksum=storage.checksum(self.weights_))
             self._session = session
         return self._session.scores(tensors)
@@ -392,7 +456,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return storage.save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any] | Feature] = ()) -> Tagger:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        custom: Iterable[Callable[..., Any] | Feature] = (),
+        precision: str = defaults.PRECISION,
+    ) -> Tagger:
         """Returns the tagger kept in ``folder``.
 
         Scoring takes the ONNX model in the folder, and no Keras. Where the Keras model is asked for, hepnn's own code
@@ -401,12 +471,17 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Args:
             folder: what `save` wrote.
             custom: the functions of your own that it was made with, for features or the model.
+            precision: "float32", or "int8" to score faster and not quite as exactly (`hepnn.precision`).
 
         Raises:
+            InputError: an unknown precision.
             TaggerError: no tagger there, a damaged or changed file, or a custom function that was not given.
         """
         own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
-        return storage.load(cls, Path(folder), custom=own)
+        check_precision(precision)
+        tagger = storage.load(cls, Path(folder), custom=own)
+        tagger.precision_ = precision
+        return tagger
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -41,7 +41,7 @@ PRINTED = {
 """What is on stdout at the end."""
 
 FASTER = {
-    "20000": "300",
+    "20000": "600",
     "5000": "100",
     "--model gru": "--model gru --epochs 1",
     "--model cnn3d": "--model cnn3d --epochs 1",
@@ -145,6 +145,8 @@ def test_commands_and_python_of_the_readme_run(folder, monkeypatch):
         "tagged.root",
         "tagger",
         "tagger-2",
+        "streamed",
+        "tagger.onnx",
         "tasks",
     }
     assert (folder / "tasks" / "report.html").exists()

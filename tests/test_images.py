@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hepnn import pdg, pixels, read_jets, toy_jets
+from hepnn.batches import BucketedBatches
 from hepnn.bundled import bundled_jets
 from hepnn.errors import FeatureError, InputError
 from hepnn.images import CHANNELS, JetImage, pixelate
 from hepnn.kinematics import delta_phi
-from hepnn.training import BucketedBatches
 from tests.conftest import make_jets
 
 ALIGNED = {

@@ -6,7 +6,7 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, image_plots, inspection, plugins, readers, tagging
+from hepnn import demo, evaluation, generators, image_plots, inspection, plugins, readers, shards, tagging, throughput
 from hepnn.cli import cli
 from hepnn.cli.options import names
 from hepnn.doctor import examine
@@ -21,13 +21,14 @@ PAIRS = {
         hepnn.Tagger,
         READING | {"output", "overwrite", "weight", "flatten", "validation", "max_jets", "logs", "resume"},
     ),
-    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
+    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers", "precision"}),
     "merge": (tagging.merge, set()),
     "evaluate": (
         evaluation.evaluate,
         READING
         | {
             "taggers",
+            "precision",
             "friends",
             "custom",
             "fractions",
@@ -42,6 +43,8 @@ PAIRS = {
         | {"max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
+    "bench": (throughput.bench, READING | {"tagger_folder", "custom"}),
+    "convert": (shards.convert, READING | {"observers"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
     "plugins": (plugins.check_plugins, set()),
     "demo": (demo.run_demo, {"output"}),
@@ -105,11 +108,17 @@ def test_an_option_is_an_argument_of_the_same_name_and_default(path):
 
 def test_what_is_read_is_said_as_in_python():
     arguments = inspect.signature(readers.open_jets).parameters
-    for path in ("train", "tag", "evaluate"):
+    for path in ("train", "tag", "evaluate", "convert", "bench"):
         options = options_of(path)
         assert options.keys() >= READING
         for name in READING - {"files", "schema"}:
             assert same(options[name].to_info_dict()["default"], arguments[name].default)
+
+
+def test_precision_is_an_argument_of_load():
+    default = inspect.signature(hepnn.Tagger.load).parameters["precision"].default
+    for path in ("tag", "evaluate"):
+        assert same(options_of(path)["precision"].to_info_dict()["default"], default)
 
 
 def test_every_option_has_a_help():

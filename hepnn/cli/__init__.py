@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 from hepnn import __version__
+from hepnn.cli.bench import bench
+from hepnn.cli.convert import convert
 from hepnn.cli.demo import demo
 from hepnn.cli.doctor import doctor
 from hepnn.cli.evaluate import evaluate
@@ -79,5 +81,20 @@ def cli() -> None:
     """
 
 
-for command in (train, tag, merge, evaluate, plot, export, inspect, generate, task, plugins, demo, doctor):
+for command in (
+    train,
+    tag,
+    merge,
+    evaluate,
+    plot,
+    export,
+    inspect,
+    convert,
+    bench,
+    generate,
+    task,
+    plugins,
+    demo,
+    doctor,
+):
     cli.add_command(command)

@@ -17,6 +17,7 @@ from hepnn.cli.options import (
     load_tagger,
     names,
     overwrite_option,
+    precision_option,
     reading_options,
     report_skipped,
 )
@@ -93,6 +94,7 @@ _N_BINS = 8
     metavar="FOLDER/|FILE",
     help="Write a report to this folder: a page, pictures and results.json; or just the ROC curves to a PNG, PDF or SVG.",
 )
+@precision_option
 @overwrite_option
 @json_option
 def evaluate(  # one argument an option
@@ -112,6 +114,7 @@ def evaluate(  # one argument an option
     insight: bool,
     max_jets: int | None,
     output: str | None,
+    precision: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -153,7 +156,7 @@ def evaluate(  # one argument an option
         name = name if equals else folder
         if name in loaded:
             raise InputError(f"asked to compare the tagger {name} with itself. Name each once, or as NAME={folder}.")
-        loaded[name] = load_tagger(folder, custom)
+        loaded[name] = load_tagger(folder, custom, precision=precision)
     beside = [parse_friend(text) for text in friends]
     used = next((tagger.read_schema() for tagger in loaded.values()), None)
     writes_report = output is not None and not is_picture

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from hepnn import defaults
 from hepnn.errors import InputError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "names",
     "option_value",
     "overwrite_option",
+    "precision_option",
     "reading_options",
     "report_skipped",
     "report_tagged",
@@ -158,12 +160,23 @@ def import_function(path: str) -> Callable[..., Any]:
         ) from error
 
 
-def load_tagger(folder: str, custom: tuple[str, ...]) -> Any:
+def precision_option(command: F) -> F:
+    """Returns the command with --precision."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["float32", "int8"]),
+        default=defaults.PRECISION,
+        show_default=True,
+        help="int8 scores faster and not quite as exactly.",
+    )(command)
+
+
+def load_tagger(folder: str, custom: tuple[str, ...], *, precision: str = defaults.PRECISION) -> Any:
     """Returns the tagger kept in ``folder``, with TensorFlow loaded only if scoring needs it."""
     from hepnn.progress import load_tensorflow
     from hepnn.tagger import Tagger
 
-    tagger = Tagger.load(folder, custom=[import_function(path) for path in custom])
+    tagger = Tagger.load(folder, custom=[import_function(path) for path in custom], precision=precision)
     if tagger.needs_keras_:
         load_tensorflow()
     return tagger

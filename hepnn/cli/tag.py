@@ -14,6 +14,7 @@ from hepnn.cli.options import (
     load_tagger,
     names,
     overwrite_option,
+    precision_option,
     reading_options,
     report_skipped,
     report_tagged,
@@ -72,6 +73,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # older releases of cli
     type=Share(),
     help="Do only the i-th of n shares, and leave it in OUTPUT.parts for `hepnn merge`.",
 )
+@precision_option
 @overwrite_option
 @json_option
 def tag(
@@ -88,6 +90,7 @@ def tag(
     workers: int | None,
     client: str | None,
     part: tuple[int, int] | None,
+    precision: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -109,7 +112,7 @@ def tag(
     from hepnn import tagging
     from hepnn.progress import counting, say
 
-    tagger = load_tagger(tagger_folder, custom)
+    tagger = load_tagger(tagger_folder, custom, precision=precision)
     source = reading.open(schema=tagger.read_schema(), observers=names(observers))
     begin = time.perf_counter()
     with counting("tagging") as progress:

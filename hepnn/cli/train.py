@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -118,6 +119,12 @@ __all__ = ["train"]
 )
 @click.option("--start-from", metavar="FOLDER", help="Tagger to start from: its layers before the head are taken over.")
 @click.option("--freeze", type=click.Choice(["features"]), help="Keep the layers that were taken over as they are.")
+@click.option(
+    "--distribute",
+    type=click.Choice(["mirrored"]),
+    help="Share each batch out among all GPUs of the machine. [default: one]",
+)
+@click.option("--mixed-precision", is_flag=True, help="Train with half as many bits, which GPUs do faster.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @overwrite_option
 @json_option
@@ -147,11 +154,13 @@ def train(  # one argument an option
     logs: str | None,
     start_from: str | None,
     freeze: str | None,
+    distribute: str | None,
+    mixed_precision: bool,
     resume: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Train a tagger on labelled jets.
+    """Train a tagger on labelled jets; on a folder from `hepnn convert`, with a part of it in memory at a time.
 
     Example: hepnn train "train/*.root" --schema jetclass --model gru -o tagger/
 
@@ -163,6 +172,7 @@ def train(  # one argument an option
 
     from hepnn.flattening import flat_weights
     from hepnn.progress import epoch_lines, load_tensorflow, say
+    from hepnn.shards import Shards
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
 
@@ -174,19 +184,24 @@ def train(  # one argument an option
             f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it "
             "with --overwrite."
         )
-    source = reading.open()
-    jets = source.read(max_jets=max_jets)
-    skipped = list(source.skipped)
+    jets, schema, skipped = _jets(reading, max_jets=max_jets)
+    n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
     held_out = None
     if validation:
-        beside = reading._replace(files=validation).open(schema=source.schema)
+        beside = reading._replace(files=validation).open(schema=schema)
         held_out = beside.read()
         skipped += beside.skipped
-    say(f"{len(jets)} jets, schema {source.schema.name}")
-    if weight is not None and weight not in jets.fields:
-        raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
-    weights = None if weight is None else ak.to_numpy(jets[weight])
+    say(f"{n_jets} jets, schema {schema.name}")
+    weights: Any = weight
+    if weight is not None and not isinstance(jets, Shards):
+        if weight not in jets.fields:
+            raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+        weights = ak.to_numpy(jets[weight])
     if flatten is not None:
+        if isinstance(jets, Shards):
+            raise InputError(
+                "asked for --flatten on shards; give it where the jets are in memory, or weights as a field."
+            )
         weights = flat_weights(jets, bins_of(flatten), sample_weight=weights)
     tagger = Tagger(
         model,
@@ -207,7 +222,9 @@ def train(  # one argument an option
         seed=seed,
         start_from=start_from,
         freeze=freeze,
-        schema=source.schema,
+        distribute=distribute,
+        mixed_precision=mixed_precision,
+        schema=schema,
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -234,7 +251,7 @@ def train(  # one argument an option
     result = {
         "tagger": str(folder),
         "classes": tagger.classes_.tolist(),
-        "n_jets": len(jets),
+        "n_jets": n_jets,
         "n_truncated": tagger.n_truncated_,
         "left_out": tagger.left_out_,
         "best_epoch": trained.best_epoch + 1,
@@ -251,8 +268,25 @@ def train(  # one argument an option
     click.echo(
         f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
         f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
-        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
+        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s, "
+        f"{trained.seconds / result['epochs']:.1f} s an epoch; {trained.padding:.0%} of what was computed was padding"
         + (f"\nstarted from {start_from}: {', '.join(tagger.origin_.layers)}" if tagger.origin_ else "")
         + (f"\n{tagger.left_out_}" if tagger.left_out_ else "")
     )
     report_skipped(skipped)
+
+
+def _jets(reading: Reading, *, max_jets: int | None) -> tuple[Any, Any, list[Any]]:
+    """The jets or shards to train on, their schema, and the files that were skipped."""
+    from hepnn.shards import Shards, is_shards
+
+    if not is_shards(reading.files):
+        source = reading.open()
+        return source.read(max_jets=max_jets), source.schema, list(source.skipped)
+    if any(each is not None for each in (reading.schema, reading.tree, reading.select, max_jets)):
+        raise InputError(
+            f"asked to train on a part of the shards in {reading.files[0]}; they are taken whole. Give --schema, --tree and "
+            "--select to hepnn convert."
+        )
+    shards = Shards.open(reading.files[0])
+    return shards, shards.schema, []

@@ -45,7 +45,7 @@ def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
                 "'cloud', or a model of images: cnn2d, resnet2d, cnn3d, convlstm."
             )
         values = tensors[name] = keras.Input(spec.shape, name=name)
-        scale = FeatureScaling(*spec.scaling, name=f"{name}_scaling")
+        scale = FeatureScaling(*spec.scaling, dtype="float32", name=f"{name}_scaling")
         if name == JET:
             jet = scale(values)
         else:
@@ -92,5 +92,5 @@ def image_inputs(specs: Mapping[str, TensorSpec], *, n_axes: int) -> ImageInputs
         if spec.channel_axis not in (-1, n_axes - 1):
             others = (axis + 1 for axis in range(n_axes) if axis != spec.channel_axis)
             values = keras.layers.Permute((*others, spec.channel_axis + 1), name=f"{name}_channels_last")(values)
-        images[name] = FeatureScaling(*spec.scaling, name=f"{name}_scaling")(values)
+        images[name] = FeatureScaling(*spec.scaling, dtype="float32", name=f"{name}_scaling")(values)
     return ImageInputs(tensors, images)
