@@ -232,7 +232,8 @@ def _check_showers(showers: ak.Array, names: tuple[str, ...]) -> None:
     if not isinstance(showers, ak.Array) or showers.ndim != 1 or not {"eta", "phi", "cells"} <= set(showers.fields):
         found = f"the fields {', '.join(showers.fields)}" if isinstance(showers, ak.Array) else type(showers).__name__
         raise InputError(
-            f"asked for showers, an awkward array of records with eta, phi and a list of cells; found {found}."
+            f"asked for showers, an awkward array of records with eta, phi and a list of cells; found {found}. "
+            "Jets of particles have the representation 'jet-image'."
         )
     missing = [name for name in names if name not in showers.cells.fields]
     if missing:

@@ -209,7 +209,7 @@ class JetImage(ImageRepresentation):
         """Yields what each block of jets deposits."""
         if members_of(check_jets(jets)) != "particles":
             raise InputError(
-                "asked for images of particles; found showers of cells. Use hepnn.calo_images.CaloImage()."
+                "asked for images of particles; found showers of cells. Use the representation 'calo-image'."
             )
         counts = ak.to_numpy(ak.num(jets.particles))
         axis = Columns(jets, what="jet")

@@ -131,7 +131,7 @@ def test_padding_stays_zero_and_batches_differ_by_epoch():
 
 
 def test_scores_are_never_augmented(trained, jets):
-    assert trained.augment == ("rotate",)
+    assert (trained.augment, trained.representation_.default_augmentations) == ("auto", ("rotate",))
     np.testing.assert_array_equal(trained.predict_proba(jets[:20]), trained.predict_proba(jets[:20]))
 
 

@@ -299,7 +299,7 @@ def test_particles_without_a_finite_momentum_are_refused(jets):
 
 def test_showers_are_sent_to_their_own_images(jets):
     showers = ak.with_field(jets[["pt", "eta", "phi", "energy"]], jets.particles, "cells")
-    with pytest.raises(InputError, match=r"found showers of cells. Use hepnn.calo_images.CaloImage\(\)"):
+    with pytest.raises(InputError, match=r"found showers of cells. Use the representation 'calo-image'"):
         pixelate(showers)
 
 

@@ -85,8 +85,8 @@ def image_inputs(specs: Mapping[str, TensorSpec], *, n_axes: int) -> ImageInputs
     for name, spec in specs.items():
         if len(spec.shape) != n_axes or None in spec.shape:
             raise InputError(
-                f"asked for images with {n_axes} axes beside that of the jets; {name!r} has the shape {spec.shape}. Give the "
-                "tagger an image as its representation, such as hepnn.images.JetImage(), or choose another model."
+                f"asked for images with {n_axes} axes beside that of the jets; {name!r} has the shape {spec.shape}. Choose "
+                "the representation 'jet-image' or 'calo-image' (and its layout), 'auto', or another model."
             )
         values = tensors[name] = keras.Input(spec.shape, name=name)
         if spec.channel_axis not in (-1, n_axes - 1):
