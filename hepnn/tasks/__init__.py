@@ -142,8 +142,8 @@ TASKS: dict[str, Task] = {
             "calo-multi",
             "One network with three answers: which particle, how much energy, and where.",
             (
-                Goal("accuracy", 0.75, quick=0.5),
-                Goal("σ/E over that by hand", 0.8, quick=1.1, at_least=False),
+                Goal("accuracy", 0.75, quick=0.45),
+                Goal("σ/E over that by hand", 0.8, quick=1.5, at_least=False),
                 Goal("σ(η) over that by hand", 0.7, quick=1.5, at_least=False),
             ),
         ),
