@@ -129,7 +129,7 @@ TASKS: dict[str, Task] = {
             "calo-time",
             "A convolution with a state reads a film of two showers; their sum does not tell which came first.",
             (
-                Goal("σ/E with time", 0.15, quick=0.6, at_least=False),
+                Goal("σ/E with time", 0.1, quick=0.35, at_least=False),
                 Goal("σ/E without time", 0.3, quick=0.3),
             ),
         ),
