@@ -156,7 +156,7 @@ TASKS: dict[str, Task] = {
             "calo-time",
             "A convolution with a state reads a film of two showers; their sum does not tell which came first.",
             (
-                Goal("σ/E with time", 0.15, quick=0.6, at_least=False),
+                Goal("σ/E with time", 0.1, quick=0.35, at_least=False),
                 Goal("σ/E without time", 0.3, quick=0.3),
             ),
         ),
@@ -169,8 +169,8 @@ TASKS: dict[str, Task] = {
             "calo-multi",
             "One network with three answers: which particle, how much energy, and where.",
             (
-                Goal("accuracy", 0.75, quick=0.5),
-                Goal("σ/E over that by hand", 0.8, quick=1.1, at_least=False),
+                Goal("accuracy", 0.75, quick=0.45),
+                Goal("σ/E over that by hand", 0.8, quick=1.5, at_least=False),
                 Goal("σ(η) over that by hand", 0.7, quick=1.5, at_least=False),
             ),
         ),

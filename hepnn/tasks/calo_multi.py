@@ -166,7 +166,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
 
         fits[name] = fit(
             network(*answers),
-            fresh(chosen, rngs.train, batch_size=128, steps=40 if quick else 100),
+            fresh(chosen, rngs.train, batch_size=128, steps=20 if quick else 100),
             validation=(validation[0], {each: validation[1][each] for each in answers}),
             epochs=2 if quick else 6,
             learning_rate=3e-3,

@@ -118,7 +118,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         model = unet(log_images(_SHAPE), len(KINDS), skips=name == _SKIPS)
         fits[name] = fit(
             model,
-            fresh(draw, rngs.train, batch_size=64, steps=40 if quick else 150),
+            fresh(draw, rngs.train, batch_size=64, steps=40 if quick else 125),
             validation=validation,
             epochs=2 if quick else 5,
             learning_rate=3e-3,

@@ -145,7 +145,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     for name, model in ((_WITH, in_time()), (_WITHOUT, summed())):
         fits[name] = fit(
             model,
-            fresh(draw, rngs.train, batch_size=64, steps=75 if quick else 150),
+            fresh(draw, rngs.train, batch_size=64, steps=50 if quick else 150),
             validation=validation,
             epochs=2 if quick else 6,
             learning_rate=1e-2,
@@ -227,7 +227,7 @@ def _film(films: Films, mask: Floats) -> Figure:
     chosen = int(np.argmax(films.delay > 2 * (TIME_EDGES[1] - TIME_EDGES[0])))
     frames = films.frames[chosen].sum(axis=-1)
     with styled():
-        figure = Figure(figsize=(2.1 * len(frames), 5.4), layout="constrained")
+        figure = Figure(figsize=(2.1 * len(frames), 4.6), layout="constrained")
         panels = figure.subplots(2, len(frames), sharex=True, sharey=True)
         for index, (frame, counted) in enumerate(zip(frames, mask[chosen], strict=True)):
             bright = np.ma.masked_less_equal(frame, 0)
@@ -255,6 +255,6 @@ def _energies(films: Films, ratios: dict[str, Floats]) -> Figure:
         for axes, name in zip(panels, (_WITH, _WITHOUT), strict=True):
             axes.plot(films.energy[:2_000], (ratios[name] * films.energy)[:2_000], ".", ms=3)
             axes.plot(ENERGY, ENERGY, color="0.3", lw=1)
-            axes.set(title=name, xlabel="E of the first electron [GeV]", aspect="equal", ylim=(0, 80))
+            axes.set(title=name, xlabel="E of the first electron [GeV]", aspect="equal", xlim=(0, 60), ylim=(0, 60))
         panels[0].set_ylabel("E' of the network [GeV]")
     return figure

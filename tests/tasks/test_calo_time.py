@@ -45,7 +45,7 @@ def test_films_are_of_two_electrons_one_after_the_other(films):
 def test_what_comes_first_has_the_energy_that_is_asked_for(films):
     late = films.delay > 5
     frames = films.frames[late].sum(axis=(2, 3, 4))
-    begun = np.argmax(frames > 0.3 * frames.max(axis=1, keepdims=True), axis=1)
+    begun = np.argmax(frames > 4, axis=1)  # GeV: more than cells of few GeV have that come with a wrong time
     early = np.array([row[: start + 2].sum() for row, start in zip(frames, begun, strict=True)])
     assert np.corrcoef(early, films.energy[late])[0, 1] > 0.8
 
