@@ -139,8 +139,8 @@ TASKS: dict[str, Task] = {
             "calo-identify-3d",
             "A kernel with depth follows a shower through the calorimeter: electron or charged pion.",
             (
-                Goal("pion rejection at 95% electron efficiency", 200, quick=5),
-                Goal("that over the longitudinal profile's", 1.3, quick=0.05),
+                Goal("pion rejection at 95% electron efficiency", 300, quick=5),
+                Goal("that over the longitudinal profile's", 2.0, quick=0.05),
             ),
         ),
         Task(
