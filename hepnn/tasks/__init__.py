@@ -118,8 +118,8 @@ TASKS: dict[str, Task] = {
             "A picture of a jet, and what it keeps of the list of particles: average images, colours, a CNN beside the GRU.",
             (
                 Goal("AUC of the image CNN", 0.85, quick=0.75),
-                Goal("AUC of the masked GRU less that", 0.0, quick=-0.05),
-                Goal("AUC gained by colours", 0.0, quick=-0.1),
+                Goal("AUC of the masked GRU less that", -0.01, quick=-0.05),
+                Goal("AUC gained by colours", 0.015, quick=-0.1),
             ),
         ),
         Task(
@@ -140,8 +140,8 @@ TASKS: dict[str, Task] = {
             "calo-identify-3d",
             "A kernel with depth follows a shower through the calorimeter: electron or charged pion.",
             (
-                Goal("pion rejection at 95% electron efficiency", 200, quick=5),
-                Goal("that over the longitudinal profile's", 1.3, quick=0.05),
+                Goal("pion rejection at 95% electron efficiency", 300, quick=5),
+                Goal("that over the longitudinal profile's", 2.0, quick=0.05),
             ),
         ),
         Task(

@@ -158,13 +158,10 @@ def _gain(scores: dict[str, Floats], is_electron: Flags, *, rng: np.random.Gener
 
 
 def _examples(showers: ak.Array, score: Floats) -> Figure:
-    """An electron, a pion and the pion most like an electron, every other layer of each."""
+    """The electron and the pion of median score, and the pion most like an electron; every other layer of each."""
     label = showers.label.to_numpy()
-    chosen = [
-        int((label == "electron").argmax()),
-        int((label == "pion").argmax()),
-        int(np.where(label == "pion", score, 0).argmax()),
-    ]
+    electrons, pions = (rows[np.argsort(score[rows])] for rows in (np.flatnonzero(label == name) for name in CLASSES))
+    chosen = [electrons[len(electrons) // 2], pions[len(pions) // 2], pions[-1]]
     volumes = pixelate_cells(showers[chosen], VOLUME)[..., 0]
     layers = range(0, len(TWELVE.layers), 2)
     titles = [

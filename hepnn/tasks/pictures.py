@@ -67,7 +67,7 @@ def image_grid(images: Any, titles: Sequence[str], *, columns: int = 6) -> tuple
 
 
 def layer_grid(
-    images: Sequence[Any],
+    images: Any,
     titles: Sequence[str],
     *,
     widths: Sequence[tuple[float, float]],
@@ -77,7 +77,7 @@ def layer_grid(
     """Returns a figure of layers of a calorimeter side by side, all with the same colours; empty pixels are white.
 
     Args:
-        images: (η, φ) each, of any number of pixels.
+        images: (η, φ) each, of any number of pixels; a list, or one array of them.
         titles: one an image.
         widths: of each frame in η and φ, in rad.
         quantity: what a pixel holds, with its unit.

@@ -39,7 +39,7 @@ def test_pions_are_harder_to_tell_the_faster_they_are(result):
 
 
 def test_models_and_pictures_can_be_taken_away(result):
-    assert result.model.input_shape["image"] == (None, 40, 11, 3)
+    assert result.model.inputs[0].shape == (None, 40, 11, 3)
     assert set(result.fits) == set(IMAGES)
     assert set(result.figures) == {"examples", "ROC", "AUC by energy", "learning"}
     *panels, bar = result.figures["examples"].axes

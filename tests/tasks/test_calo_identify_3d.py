@@ -38,7 +38,7 @@ def test_network_and_profile_are_judged_on_the_same_showers(result):
 
 
 def test_models_and_pictures_can_be_taken_away(result):
-    assert result.model.input_shape["image"] == (None, *VOLUME.shape)
+    assert result.model.inputs[0].shape == (None, *VOLUME.shape)
     assert {"examples", "profiles", "ROC", "rejection by energy", "learning"} == set(result.figures)
     (axes,) = result.figures["profiles"].axes
     assert axes.get_xlabel() == "depth in the calorimeter [$X_0$]"

@@ -34,7 +34,7 @@ def test_images_and_particles_are_judged_on_the_same_held_out_jets(result):
 
 
 def test_the_task_is_about_the_network_on_images(result):
-    assert result.model.input_shape["image"] == (None, 33, 33, 3)
+    assert result.model.inputs[0].shape == (None, 33, 33, 3)
     assert set(result.fits) == {*IMAGES, GRU}
     assert all(np.isfinite(fit.history["val_auc"]).all() for fit in result.fits.values())
 
