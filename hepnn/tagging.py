@@ -105,7 +105,7 @@ def tag(
     Raises:
         SourceError, SchemaError: the source cannot be read.
         FeatureError: the jets lack what the tagger looks at.
-        InputError: two inputs would have the same output.
+        InputError: two inputs would have the same output, or a working point cannot be read or is about other classes.
         OutputError: a file exists or cannot be written.
     """
     files = _opened(source, tagger)
