@@ -239,6 +239,18 @@ class ParticleCloud:
             contents[JET] = Contents(*_about(self.jet_features))
         return contents
 
+    @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """Turn jets about their axis."""
+        return ("rotate",)
+
+    def left_out(self, clouds: Clouds) -> str:
+        """Returns in words what of the jets is not in their clouds; "" for nothing."""
+        cut = {name: number for name, number in clouds.n_truncated.items() if number}
+        return ", ".join(
+            f"{number} jets were cut to {self.collections[name].max_particles} {name}" for name, number in cut.items()
+        )
+
     def augmenter(self, names: Sequence[str]) -> Augment:
         """Returns the function that varies a training batch; ``names`` are keys of `hepnn.augmentation.AUGMENTATIONS`.
 

@@ -15,6 +15,7 @@ __all__ = [
     "MODEL",
     "N_BUCKETS",
     "PATIENCE",
+    "REPRESENTATION",
     "SCALING",
     "SCORE_PREFIX",
     "SCORE_TREE",
@@ -27,7 +28,8 @@ __all__ = [
 MODEL = "gru"
 FEATURES = "auto"
 SCALING = "fitted"
-AUGMENT = ("rotate",)
+AUGMENT = "auto"
+REPRESENTATION = "auto"
 MAX_PARTICLES = 128  # as in the JetClass set (arXiv:2202.03772)
 
 EPOCHS = 13

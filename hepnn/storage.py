@@ -35,11 +35,22 @@ from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
 from hepnn.tensors import TensorSpec
+from hepnn.transfer import Origin
 
 __all__ = ["check_target", "checksum", "load", "save", "set_weights"]
 
 FORMAT = 2
 DESCRIPTION, WEIGHTS, ONNX = "tagger.json", "weights.npz", "model.onnx"
+_NOT_RECIPE = (
+    "model",
+    "model_options",
+    "representation",
+    "representation_options",
+    "features",
+    "jet_features",
+    "schema",
+)
+"""Settings that are described apart from the recipe, as what became of them."""
 _PACKAGES = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy", "awkward", "scikit-learn")
 
 
@@ -104,11 +115,7 @@ def _write(tagger: Any, folder: Path) -> None:
 def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
     schema = tagger.read_schema()
     model = tagger.model
-    recipe = {
-        name: _plain(value)
-        for name, value in tagger.get_params(deep=False).items()
-        if name not in ("model", "model_options", "representation", "features", "jet_features", "schema")
-    }
+    recipe = {name: _plain(value) for name, value in tagger.get_params(deep=False).items() if name not in _NOT_RECIPE}
     training = tagger.training_
     return {
         "format": FORMAT,
@@ -117,15 +124,16 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         "schema": None if schema is None else schema.to_dict(),
         "model": {
             "name": model if isinstance(model, str) else _name_of(model),
-            "options": dict(tagger.model_options or {}),
+            "options": tagger.model_options_,
         },
+        "origin": tagger.origin_ and tagger.origin_._asdict(),
         "representation": describe(tagger.representation_),
         "inputs": {
             name: {**spec._asdict(), "shape": list(spec.shape), "scaling": spec.scaling._asdict()}
             for name, spec in tagger.inputs_.items()
         },
         "recipe": recipe,
-        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
+        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_, "left_out": tagger.left_out_},
         "temperature": tagger.temperature_,
         "seen": {
             name: {feature: seen._asdict() for feature, seen in columns.items()}
@@ -145,6 +153,8 @@ def _plain(value: Any) -> Any:
     """The value as JSON can hold it: NumPy scalars as Python's, a mapping as pairs, whose keys need not be text."""
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(part)] for key, part in value.items()]
+    if isinstance(value, Path):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -172,7 +182,9 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 f"the tagger in {folder} has the model {name!r}, which is not hepnn's. Hand over its function: "
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             )
-        tagger.model_options = description["model"]["options"]
+        tagger.model_options = tagger.model_options_ = description["model"]["options"]
+        origin = description.get("origin")
+        tagger.origin_ = None if origin is None else Origin(**{**origin, "layers": tuple(origin["layers"])})
         schema = description["schema"]
         tagger.schema = None if schema is None else Schema.from_dict(schema)
         try:
@@ -194,7 +206,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         }
         tagger.classes_ = np.array(description["classes"])
         training = dict(description["training"])
-        tagger.n_truncated_ = training.pop("n_truncated")
+        tagger.n_truncated_, tagger.left_out_ = training.pop("n_truncated"), training.pop("left_out", "")
         tagger.training_ = Trained(**training)
         tagger.temperature_ = float(description.get("temperature", 1.0))  # older folders have neither this
         tagger.seen_ = {  # nor that

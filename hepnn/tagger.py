@@ -26,14 +26,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
-from hepnn.clouds import Names, cloud_for
+from hepnn.clouds import Names
 from hepnn.drift import seen_in
 from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.models import build_model
 from hepnn.prefetch import prefetched
-from hepnn.representations import describe
+from hepnn.representations import describe, representation_for
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
 from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
@@ -44,8 +44,6 @@ __all__ = ["Tagger"]
 _CHUNK = 20_000
 """Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
 
-_BY_KERAS = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
-
 
 class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Tells the classes of jets apart with a network on their particles.
@@ -53,8 +51,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     Args:
         model: a name in `hepnn.models.MODELS`, ``package.module:function``, or a function that builds the model.
         model_options: keyword arguments of that function, such as ``{"units": (64,)}``.
-        representation: how jets become tensors, such as a `hepnn.clouds.ParticleCloud`; if None, a cloud made from the
-            five settings that follow.
+        representation: how jets become tensors: a key of `hepnn.representations.REPRESENTATIONS`, or "auto" for what the
+            model takes of such jets, or one that is made already, such as a `hepnn.images.JetImage`. A cloud is made
+            from the five settings that follow ``representation_options``.
+        representation_options: keyword arguments of an image, such as ``{"size": 25}``.
         features: what is seen of each particle: "auto" (all of `hepnn.features.AUTO_SETS` that the jets provide),
             names of features or sets, or Python functions. A mapping gives them for several collections.
         jet_features: what is seen of the jet as a whole: names in `hepnn.features.JET_FEATURES`, or functions.
@@ -62,7 +62,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         order_by: the particles' field that orders the sequence.
         descending: whether the greatest comes first.
         scaling: "fixed" for the features' own centre and scale, "fitted" to work them out from the training jets.
-        augment: names in `hepnn.augmentation.AUGMENTATIONS`: how training jets are varied.
+        augment: how training jets are varied: names in `hepnn.augmentation.AUGMENTATIONS`, of images in
+            `hepnn.image_augmentation.IMAGE_AUGMENTATIONS`; "auto" for the representation's own choice.
         class_weight: "balanced", or a weight for each class, or None.
         validation_fraction: share of the jets given to `fit` that is kept from training, to choose the best epoch.
         epochs: most epochs.
@@ -75,6 +76,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         calibrate: whether the validation jets set the temperature of the probabilities (`hepnn.temperature`), which is
             then ``temperature_``; it changes neither the order of the jets nor the most probable class.
         seed: of all that is random.
+        start_from: folder of a tagger to start from: the layers before the head are its own, inputs are scaled as there,
+            and of model options, representation and features what is left open is as there. The size of images, the
+            number of particles and the classes may be others.
+        freeze: "features" to keep those layers as they are, or None to train them on.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
 
@@ -83,14 +88,15 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         model: str | Callable[..., Any] = defaults.MODEL,
         *,
         model_options: Mapping[str, Any] | None = None,
-        representation: Representation | None = None,
+        representation: str | Representation = defaults.REPRESENTATION,
+        representation_options: Mapping[str, Any] | None = None,
         features: Names | Mapping[str, Names] = defaults.FEATURES,
         jet_features: Names = (),
         max_particles: int = defaults.MAX_PARTICLES,
         order_by: str = "pt",
         descending: bool = True,
         scaling: str = defaults.SCALING,
-        augment: Sequence[str] = defaults.AUGMENT,
+        augment: str | Sequence[str] = defaults.AUGMENT,
         class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float = defaults.VALIDATION_FRACTION,
         epochs: int = defaults.EPOCHS,
@@ -102,11 +108,14 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         patience: int = defaults.PATIENCE,
         calibrate: bool = False,
         seed: int = defaults.SEED,
+        start_from: str | Path | None = None,
+        freeze: str | None = None,
         schema: str | Path | Schema | None = None,
     ) -> None:
         self.model = model
         self.model_options = model_options
         self.representation = representation
+        self.representation_options = representation_options
         self.features = features
         self.jet_features = jet_features
         self.max_particles = max_particles
@@ -125,6 +134,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.patience = patience
         self.calibrate = calibrate
         self.seed = seed
+        self.start_from = start_from
+        self.freeze = freeze
         self.schema = schema
 
     def fit(
@@ -151,10 +162,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Raises:
             InputError: a setting makes no sense, no labels, fewer than two classes, a class without weight among the
                 validation jets, or weights that cannot be used.
-            TaggerError: the checkpoint is of another training.
+            TaggerError: the checkpoint is of another training, or this tagger cannot start from the other one.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn import training
+        from hepnn import training, transfer
 
         settings = self.get_params(deep=False)
         check_settings(settings)
@@ -162,15 +173,14 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         labels = labels_of(jets, y)
         weights = weights_of(sample_weight, len(jets))
         self.classes_, targets = classes_of(labels)
-        self.representation_ = self.representation or cloud_for(
-            jets,
-            features=self.features,
-            jet_features=self.jet_features,
-            max_particles=self.max_particles,
-            order_by=self.order_by,
-            descending=self.descending,
+        start: Any = (
+            None if self.start_from is None else Tagger.load(self.start_from, custom=transfer.own_functions(settings))
         )
+        self.model_options_ = transfer.options_of(settings, start=start)
+        self.representation_ = representation_for(jets, settings, start=start and start.representation_)
+        augment = self.representation_.default_augmentations if self.augment == "auto" else self.augment
         tensors = self.representation_.tensors(jets)
+        self.n_truncated_, self.left_out_ = tensors.n_truncated, self.representation_.left_out(tensors)
         if validation is None:
             kept, held_out = train_test_split(
                 np.arange(len(jets)),
@@ -193,7 +203,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             )
         check_validation(*validating[1:], classes=self.classes_)
         self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
-        self.n_truncated_ = tensors.n_truncated
+        if start is not None:
+            self.inputs_ = transfer.scaled_as(self.inputs_, self.representation_.contents(), start=start)
         self.seen_ = seen_in(tensors, {name: part.features for name, part in self.representation_.contents().items()})
         batches = training.BucketedBatches(
             tensors,
@@ -202,10 +213,17 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             batch_size=self.batch_size,
             n_buckets=self.n_buckets,
             seed=self.seed,
-            augment=self.representation_.augmenter(self.augment) if self.augment else None,
+            augment=self.representation_.augmenter(augment) if augment else None,
         )
         with training.seeded(self.seed):
             model = self._build()
+            self.origin_ = start and transfer.begin(
+                model,
+                start,
+                path=self.start_from or "",
+                checksum=storage.checksum(start.weights_),
+                freeze=self.freeze,
+            )
             self.training_ = training.fit_model(
                 model,
                 batches,
@@ -217,7 +235,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 fingerprint=fingerprint(
-                    settings,
+                    {**settings, "start_from": self.origin_ and self.origin_.checksum},
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
@@ -237,7 +255,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return self
 
     def _build(self) -> Any:
-        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options)
+        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options_)
 
     @property
     def model_(self) -> Any:
@@ -281,7 +299,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
 
     def _warn_of_keras(self) -> None:
-        warnings.warn(f"{_BY_KERAS}: {self.why_keras_}", HepnnWarning, stacklevel=3)
+        slow = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
+        warnings.warn(f"{slow}: {self.why_keras_}", HepnnWarning, stacklevel=3)
 
     def tensors(self, jets: ak.Array) -> Tensors:
         """Returns what the network is given for these jets, to be scored with `scores`; errors as in `predict_proba`."""
@@ -311,8 +330,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
         """Returns the probability of each class, (jet, class), columns as in ``classes_``.
-
-        ONNX Runtime scores, whether the tagger was fitted or loaded.
 
         Raises:
             TaggerError: not fitted.

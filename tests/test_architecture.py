@@ -29,6 +29,7 @@ ORDER = [
     "drift",
     "clouds",
     "pixels",
+    "image_representation",
     "alignment",
     "images",
     "calo_images",

@@ -6,7 +6,7 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, inspection, readers, tagging
+from hepnn import demo, evaluation, generators, image_plots, inspection, readers, tagging
 from hepnn.cli import cli
 from hepnn.cli.options import names
 from hepnn.doctor import examine
@@ -44,6 +44,10 @@ PAIRS = {
     "inspect": (inspection.inspect, {"file", "write_schema"}),
     "demo": (demo.run_demo, {"output"}),
     "doctor": (examine, set()),
+    "plot images": (
+        image_plots.plot_overview,
+        READING | {"output", "overwrite", "representation", "representation_options", "max_jets"},
+    ),
     "generate toy": (generators.generate_toy, {"output"}),
     "generate quark-gluon": (generators.generate_quark_gluon, {"output"}),
     "generate showers": (generators.generate_showers, {"output"}),

@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo | doctor``, one file a command.
+"""The command line, ``hepnn COMMAND …``: one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -20,6 +20,7 @@ from hepnn.cli.evaluate import evaluate
 from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
+from hepnn.cli.plot import plot
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
@@ -76,5 +77,5 @@ def cli() -> None:
     """
 
 
-for command in (train, tag, evaluate, export, inspect, generate, task, demo, doctor):
+for command in (train, tag, evaluate, export, inspect, generate, task, demo, doctor, plot):
     cli.add_command(command)

@@ -159,18 +159,28 @@ def load_tagger(folder: str, custom: tuple[str, ...]) -> Any:
 
 
 def option_value(text: str) -> tuple[str, Any]:
-    """Returns name and value of ``name=value``; the value as JSON if it is, else as text.
+    """Returns name and value of ``name=value``; the value is JSON if it is that, with commas a list, else a text.
 
     Raises:
         InputError: no equals sign.
+
+    >>> option_value("units=[64,64]"), option_value("size=21,21"), option_value("channels=pt,")
+    (('units', [64, 64]), ('size', [21, 21]), ('channels', ['pt']))
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"asked for the model option {text!r}; write name=value, such as units=[64,64].")
+        raise InputError(f"asked for the option {text!r}; write name=value, such as units=64,64.")
+    found = _json_or_text(value)
+    if isinstance(found, str) and "," in found:
+        return name, [_json_or_text(part) for part in names(found)]
+    return name, found
+
+
+def _json_or_text(text: str) -> Any:
     try:
-        return name, json.loads(value)
+        return json.loads(text)
     except ValueError:
-        return name, value
+        return text
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -31,14 +31,28 @@ __all__ = ["train"]
     default=defaults.MODEL,
     show_default=True,
     metavar="NAME",
-    help="gru, lstm, deepsets, or package.module:function.",
+    help="gru, lstm, deepsets, cnn2d, resnet2d, cnn3d, convlstm, or package.module:function.",
 )
 @click.option(
     "--option",
     "model_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Option of the model, such as units=[64,64] or bidirectional=true.",
+    help="Option of the model, such as units=64,64 or bidirectional=true.",
+)
+@click.option(
+    "--representation",
+    default=defaults.REPRESENTATION,
+    show_default=True,
+    metavar="NAME",
+    help="What the model sees: cloud, jet-image, calo-image; auto is what it takes of such jets.",
+)
+@click.option(
+    "--representation-option",
+    "representation_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of an image, such as size=25 or channels=pt,charged_pt.",
 )
 @click.option(
     "--features",
@@ -63,10 +77,10 @@ __all__ = ["train"]
 )
 @click.option(
     "--augment",
-    default=",".join(defaults.AUGMENT),
+    default=defaults.AUGMENT,
     show_default=True,
     metavar="NAMES",
-    help="How training jets are varied, by comma; '' for not at all.",
+    help="How training jets are varied, by comma; auto as suits what the model sees, '' for not at all.",
 )
 @click.option("--epochs", default=defaults.EPOCHS, show_default=True, help="Most epochs.")
 @click.option("--batch-size", default=defaults.BATCH_SIZE, show_default=True, help="Jets a batch.")
@@ -102,6 +116,8 @@ __all__ = ["train"]
     metavar="FOLDER",
     help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
 )
+@click.option("--start-from", metavar="FOLDER", help="Tagger to start from: its layers before the head are taken over.")
+@click.option("--freeze", type=click.Choice(["features"]), help="Keep the layers that were taken over as they are.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @overwrite_option
 @json_option
@@ -110,6 +126,8 @@ def train(  # one argument an option
     output: str,
     model: str,
     model_options: tuple[str, ...],
+    representation: str,
+    representation_options: tuple[str, ...],
     features: str,
     jet_features: str,
     max_particles: int,
@@ -127,6 +145,8 @@ def train(  # one argument an option
     max_jets: int | None,
     seed: int,
     logs: str | None,
+    start_from: str | None,
+    freeze: str | None,
     resume: bool,
     overwrite: bool,
     as_json: bool,
@@ -134,6 +154,10 @@ def train(  # one argument an option
     """Train a tagger on labelled jets.
 
     Example: hepnn train "train/*.root" --schema jetclass --model gru -o tagger/
+
+    Example with images: hepnn train jets.root --model cnn2d --representation-option channels=pt,count -o tagger/
+
+    Example with calorimeter cells in three dimensions: hepnn train showers.root --model cnn3d -o tagger/
     """
     import awkward as ak
 
@@ -167,11 +191,13 @@ def train(  # one argument an option
     tagger = Tagger(
         model,
         model_options=dict(map(option_value, model_options)) or None,
+        representation=representation,
+        representation_options=dict(map(option_value, representation_options)) or None,
         features=features if features == "auto" else names(features),
         jet_features=names(jet_features),
         max_particles=max_particles,
         scaling=scaling,
-        augment=names(augment),
+        augment=augment if augment == "auto" else names(augment),
         class_weight=class_weight,
         epochs=epochs,
         batch_size=batch_size,
@@ -179,6 +205,8 @@ def train(  # one argument an option
         patience=patience,
         calibrate=calibrate,
         seed=seed,
+        start_from=start_from,
+        freeze=freeze,
         schema=source.schema,
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +236,7 @@ def train(  # one argument an option
         "classes": tagger.classes_.tolist(),
         "n_jets": len(jets),
         "n_truncated": tagger.n_truncated_,
+        "left_out": tagger.left_out_,
         "best_epoch": trained.best_epoch + 1,
         "epochs": len(trained.history["loss"]),
         "seconds": trained.seconds,
@@ -219,11 +248,11 @@ def train(  # one argument an option
         click.echo(json.dumps(result))
         report_skipped(skipped)
         return
-    cut = sum(tagger.n_truncated_.values())
     click.echo(
         f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
         f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
         f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
-        + (f"\n{cut} of {len(jets)} jets were cut to {max_particles} particles" if cut else "")
+        + (f"\nstarted from {start_from}: {', '.join(tagger.origin_.layers)}" if tagger.origin_ else "")
+        + (f"\n{tagger.left_out_}" if tagger.left_out_ else "")
     )
     report_skipped(skipped)

@@ -1,13 +1,17 @@
 """Networks by name: Keras functional models, built for the tensors of a representation.
 
 `MODELS` is the registry, a literal dict of ``module:function``, so that listing the names does not load TensorFlow. To
-add a network, write a function like `hepnn.models.recurrent.gru` and its entry here; or hand your own to
+add a network, write a function like `hepnn.models.recurrent.gru` and its entry here (and one in
+`hepnn.representations.LAYOUTS`, if it takes images); or hand your own to
 ``Tagger(model=my_function)``, or on the command line ``--model package.module:function``. It is called as
 
     my_function(inputs, n_classes, **options) -> keras.Model
 
 where ``inputs`` describes each tensor (`hepnn.tensors.TensorSpec`), and returns a model that takes a dict of
 those tensors and gives class probabilities, (jet, class).
+
+Networks with other answers are ordinary Keras models for your own training, beside the registry:
+`hepnn.models.multi_output`, with several answers, and `hepnn.models.decoder`, with an answer for every pixel.
 """
 
 from __future__ import annotations

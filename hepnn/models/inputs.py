@@ -26,7 +26,11 @@ class Inputs(NamedTuple):
 
 
 def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
-    """Returns the Keras inputs for particle clouds, scaled."""
+    """Returns the Keras inputs for particle clouds, scaled.
+
+    Raises:
+        InputError: a tensor has the axes of an image.
+    """
     import keras
 
     from hepnn.layers import FeatureScaling
@@ -35,6 +39,11 @@ def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
     sequences: dict[str, tuple[Any, Any]] = {}
     jet = None
     for name, spec in specs.items():
+        if len(spec.shape) > 2:
+            raise InputError(
+                f"asked for clouds of particles; {name!r} has the shape {spec.shape} of an image. Choose the representation "
+                "'cloud', or a model of images: cnn2d, resnet2d, cnn3d, convlstm."
+            )
         values = tensors[name] = keras.Input(spec.shape, name=name)
         scale = FeatureScaling(*spec.scaling, name=f"{name}_scaling")
         if name == JET:

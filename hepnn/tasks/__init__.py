@@ -116,8 +116,8 @@ TASKS: dict[str, Task] = {
             "jets-image",
             "A picture of a jet, and what it keeps of the list of particles: average images, colours, a CNN beside the GRU.",
             (
-                Goal("AUC of the image CNN", 0.86, quick=0.75),
-                Goal("AUC of the masked GRU less that", -0.01, quick=-0.05),
+                Goal("AUC of the image CNN", 0.85, quick=0.75),
+                Goal("AUC of the masked GRU less that", 0.0, quick=-0.05),
                 Goal("AUC gained by colours", 0.0, quick=-0.1),
             ),
         ),
@@ -130,17 +130,17 @@ TASKS: dict[str, Task] = {
             "calo-identify-2d",
             "One photon or the two of a neutral pion: what pixels have to be for a network to see it.",
             (
-                Goal("AUC of the CNN", 0.88, quick=0.6),
-                Goal("AUC gained over boosted trees", 0.0, quick=-0.3),
-                Goal("AUC lost with coarse pixels", 0.1, quick=-0.05),
+                Goal("AUC of the CNN", 0.90, quick=0.6),
+                Goal("AUC gained over boosted trees", -0.005, quick=-0.3),
+                Goal("AUC lost with coarse pixels", 0.08, quick=-0.1),
             ),
         ),
         Task(
             "calo-identify-3d",
             "A kernel with depth follows a shower through the calorimeter: electron or charged pion.",
             (
-                Goal("pion rejection at 90% electron efficiency", 100, quick=5),
-                Goal("that over the longitudinal profile's", 1.5, quick=0.1),
+                Goal("pion rejection at 95% electron efficiency", 200, quick=5),
+                Goal("that over the longitudinal profile's", 1.3, quick=0.05),
             ),
         ),
         Task(
@@ -162,7 +162,7 @@ TASKS: dict[str, Task] = {
         Task(
             "calo-locate",
             "The detector of shapes finds showers of several particles in one picture.",
-            (Goal("mAP@0.5", 0.9, quick=0.5), Goal("mAP@[.5:.95]", 0.5, quick=0.15)),
+            (Goal("mAP@0.5", 0.93, quick=0.5), Goal("mAP@[.5:.95]", 0.6, quick=0.15)),
         ),
         Task(
             "calo-multi",
@@ -182,7 +182,7 @@ TASKS: dict[str, Task] = {
             "calo-transfer",
             "What convolutions learned in one calorimeter makes another usable with few labelled showers.",
             (
-                Goal("AUC from 200 labels, transferred", 0.8, quick=0.6),
+                Goal("AUC from 200 labels, transferred", 0.85, quick=0.6),
                 Goal("gain over from scratch with 200 labels", 0.03, quick=-0.1),
             ),
         ),

@@ -11,9 +11,9 @@ channel; in a picture with layers as channels, a kernel would have weights of it
 How good an electron tagger is, is told by the pions it lets through: by 1/(share of pions kept), the rejection, where
 90 or 95 % of the electrons are kept.
 
-**The data.** Electrons and charged pions of 10 to 100 GeV, even in ln E, at up to 0.1 rad to the line from the origin,
+**The data.** Electrons and charged pions of 2 to 20 GeV, even in ln E, at up to 0.1 rad to the line from the origin,
 in twelve equal layers of lead and liquid argon of 2 radiation lengths each, with nothing behind: with hadronic layers
-the profile alone would do. Only showers that leave 10 GeV or more count, and each is divided by its energy, so that
+the profile alone would do. Only showers that leave 2 GeV or more count, and each is divided by its energy, so that
 neither pions that pass through nor the energies' distribution help.
 """
 
@@ -24,21 +24,20 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from hepnn.calo_images import CaloImage, pixelate_cells
 from hepnn.generators.calorimeter import LEAD_ARGON, Calorimeter, Layer
 from hepnn.plots import COLORS, plot_roc, styled
-from hepnn.roc import Measured, auc, background_rejection, roc
+from hepnn.roc import Measured, background_rejection, roc
 from hepnn.tagger import Tagger
 from hepnn.tasks.calo_data import CELL, labelled_showers
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.measuring import bootstrapped
-from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.separation import by_energy, energy_figure, energy_table
+from hepnn.tasks.pictures import layer_grid, learning_curves
+from hepnn.tasks.separation import by_energy, energy_figure, energy_table, signal_scores, tagger_table
 from hepnn.tasks.shower_shapes import grown, layer_fractions, scored
-from hepnn.tasks.task import Fit, Outcome, Report, Table
+from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["TWELVE", "VOLUME", "draw", "run"]
 
@@ -48,9 +47,9 @@ Flags = npt.NDArray[np.bool_]
 CLASSES = ("electron", "pion")
 EFFICIENCIES = (0.9, 0.95)
 """Electron efficiencies at which the rejection of pions is quoted."""
-EDGES = (10, 18, 32, 56, 100)
+EDGES = (2, 3.6, 6.3, 11, 20)
 """GeV, of the ranges of energy."""
-LEAST_SEEN = 10.0
+LEAST_SEEN = EDGES[0]
 """GeV that a shower has to leave."""
 SIDE = 9
 """Cells in η and in φ."""
@@ -89,7 +88,7 @@ CNN, PROFILE = "3-D CNN", "longitudinal profile"
 
 def draw(n_showers: int, rng: np.random.Generator) -> ak.Array:
     """Returns those of ``n_showers`` electrons and pions, as many of each, that leave `LEAST_SEEN`."""
-    showers = labelled_showers(n_showers, rng, classes=CLASSES, calorimeter=TWELVE)
+    showers = labelled_showers(n_showers, rng, classes=CLASSES, energy=(EDGES[0], EDGES[-1]), calorimeter=TWELVE)
     return showers[ak.to_numpy(ak.sum(showers.cells.energy, axis=1)) >= LEAST_SEEN]
 
 
@@ -104,25 +103,14 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     tagger.fit(train, callbacks=[epoch_reports(CNN, epochs=epochs, report=report)])
     fits = {CNN: Fit(tagger.model_, *tagger.training_[::2])}
     trees = grown(_profile(train), train.label.to_numpy() == "electron", seed=seed)
-    scores = {
-        CNN: tagger.predict_proba(test)[:, list(tagger.classes_).index("electron")],
-        PROFILE: scored(trees, _profile(test)),
-    }
+    scores = signal_scores({CNN: tagger}, test, signal="electron")
+    scores[PROFILE] = scored(trees, _profile(test))
 
-    def rejection(is_electron: Flags, score: Floats, efficiency: float = EFFICIENCIES[0]) -> Measured:
-        return background_rejection(is_electron, score, signal_efficiency=efficiency)
+    def rejection(is_electron: Flags, score: Floats) -> Measured:
+        return background_rejection(is_electron, score, signal_efficiency=EFFICIENCIES[-1])
 
-    rows = [
-        (
-            name,
-            fits[name].model.count_params() if name in fits else "–",
-            auc(is_electron, score),
-            *(rejection(is_electron, score, efficiency) for efficiency in EFFICIENCIES),
-        )
-        for name, score in scores.items()
-    ]
     rejections = by_energy(scores, is_electron, test.energy.to_numpy(), edges=EDGES, measure=rejection)
-    title = f"pion rejection at {EFFICIENCIES[0]:.0%} electron efficiency"
+    title = f"pion rejection at {EFFICIENCIES[-1]:.0%} electron efficiency"
     return Outcome(
         measured={
             title: rejection(is_electron, scores[CNN]),
@@ -131,11 +119,14 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         fits=fits,
         n_test=len(test),
         tables=[
-            Table(
-                f"{len(train):,} showers to train on; {is_electron.sum():,} electrons and {(~is_electron).sum():,} "
+            tagger_table(
+                scores,
+                is_electron,
+                fits=fits,
+                background="pion",
+                efficiencies=EFFICIENCIES,
+                title=f"{len(train):,} showers to train on; {is_electron.sum():,} electrons and {(~is_electron).sum():,} "
                 "pions to test",
-                ("tagger", "parameters", "AUC", *(f"pion rejection at {each:.0%}" for each in EFFICIENCIES)),
-                rows,
             ),
             energy_table(rejections, title.capitalize(), edges=EDGES),
         ],
@@ -143,7 +134,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "examples": _examples(test, scores[CNN]),
             "profiles": _profiles(test, is_electron),
             "ROC": plot_roc({name: roc(is_electron, score) for name, score in scores.items()}).figure,
-            "rejection by energy": energy_figure(rejections, edges=EDGES, ylabel=title),
+            "rejection by energy": energy_figure(rejections, edges=EDGES, ylabel=title, logarithmic=True),
             "learning": learning_curves(fits, key="auc", label="validation AUC"),
         },
     )
@@ -158,7 +149,7 @@ def _gain(scores: dict[str, Floats], is_electron: Flags, *, rng: np.random.Gener
 
     def ratio(rows: npt.NDArray[np.intp]) -> float:
         ours, theirs = (
-            background_rejection(is_electron[rows], scores[name][rows], signal_efficiency=EFFICIENCIES[0]).value
+            background_rejection(is_electron[rows], scores[name][rows], signal_efficiency=EFFICIENCIES[-1]).value
             for name in (CNN, PROFILE)
         )
         return ours / theirs
@@ -175,29 +166,20 @@ def _examples(showers: ak.Array, score: Floats) -> Figure:
         int(np.where(label == "pion", score, 0).argmax()),
     ]
     volumes = pixelate_cells(showers[chosen], VOLUME)[..., 0]
-    half = (SIDE * CELL[0] / 2, SIDE * CELL[1] / 2)
-    shown_layers = range(0, len(TWELVE.layers), 2)
-    with styled():
-        figure = Figure(figsize=(13.5, 7.2), layout="constrained")
-        panels = figure.subplots(len(chosen), len(shown_layers), sharex=True, sharey=True)
-        norm = LogNorm(1e-4, 1)
-        for row, volume, index in zip(panels, volumes, chosen, strict=True):
-            for axes, layer in zip(row, shown_layers, strict=True):
-                mesh = axes.imshow(
-                    np.ma.masked_less_equal(volume[layer].T, 0),
-                    origin="lower",
-                    extent=(-half[0], half[0], -half[1], half[1]),
-                    norm=norm,
-                    cmap="viridis",
-                )
-                axes.set_title(f"{2 * layer} to {2 * layer + 2} $X_0$", fontsize=11)
-                axes.grid(False)
-                axes.set(xlabel=r"$\Delta\eta$", ylabel=r"$\Delta\varphi$ [rad]")
-                axes.label_outer()
-            name = f"{label[index]}, {showers.energy[index]:.0f} GeV\np(electron) = {score[index]:.3f}"
-            row[0].set_ylabel(f"{name}\n" + r"$\Delta\varphi$ [rad]", fontsize=12)
-        figure.colorbar(mesh, ax=panels, label="share of the energy")
-    return figure
+    layers = range(0, len(TWELVE.layers), 2)
+    titles = [
+        f"{label[index]}, {showers.energy[index]:.1f} GeV\np(electron) = {score[index]:.3f}\n" * (layer == 0)
+        + f"{2 * layer} to {2 * layer + 2} $X_0$"
+        for index in chosen
+        for layer in layers
+    ]
+    return layer_grid(
+        [volume[layer] for volume in volumes for layer in layers],
+        titles,
+        widths=[VOLUME.width] * len(titles),
+        quantity="share of the energy",
+        columns=len(layers),
+    )
 
 
 def _profiles(showers: ak.Array, is_electron: Flags) -> Figure:

@@ -13,7 +13,7 @@ has gone through the 6 × 6 places in the middle. The network is `hepnn.models.d
 * **The answer.** Energy can be of both, so the truth of a pixel is a share, and the loss is the cross-entropy of shares,
   weighted with the pixel's energy: dark pixels do not count, and there is no need for a class of background.
 * **By hand.** Electrons end in the front layers, pions mostly do not: energy in the three front layers goes to the electron,
-  the rest to the pion. It is wrong for what the pion leaves in front, as every second one interacts there.
+  the rest to the pion. It is wrong for what the pion leaves in front, as two of three interact there.
 
 **The measure.** The share of the picture's energy that is given to the right particle, 1 − Σ E |p − f| / Σ E, with f the true
 share of the electron in a pixel's energy E and p the one that is found. And what it is good for: the electron's energy on the

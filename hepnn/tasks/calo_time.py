@@ -145,10 +145,10 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     for name, model in ((_WITH, in_time()), (_WITHOUT, summed())):
         fits[name] = fit(
             model,
-            fresh(draw, rngs.train, batch_size=64, steps=50 if quick else 250),
+            fresh(draw, rngs.train, batch_size=64, steps=75 if quick else 150),
             validation=validation,
-            epochs=2 if quick else 8,
-            learning_rate=3e-3,
+            epochs=2 if quick else 6,
+            learning_rate=1e-2,
             loss="mae",
             report=report,
             name=name,

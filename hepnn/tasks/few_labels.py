@@ -23,7 +23,7 @@ from hepnn.tasks.fitting import fit, fresh
 from hepnn.tasks.measuring import mean
 from hepnn.tasks.task import Fit, Report, Table
 
-__all__ = ["RATE", "WAYS", "Compared", "compare", "convolutions", "head", "joined", "learn_from"]
+__all__ = ["WAYS", "Compared", "compare", "convolutions", "head", "joined", "learn_from", "pretrain"]
 __all__ += ["scores_figure", "scores_table"]
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -32,7 +32,7 @@ Draw = Callable[[int, np.random.Generator], tuple[Floats, Ints]]
 
 WAYS = ("from scratch", "frozen", "fine-tuned")
 
-RATE = 4e-3
+_RATE = 4e-3
 """Peak learning rate from random weights."""
 _RATE_FINE = 2e-3
 """Peak learning rate of fine-tuning: half of it."""
@@ -80,6 +80,20 @@ def joined(body: keras.Model, top: keras.Model, *, shape: Sequence[int]) -> kera
     return keras.Model(image, top(body(image)))
 
 
+def pretrain(body: keras.Model, data: Any, *, validation: tuple[Floats, Ints], n_kinds: int, **settings: Any) -> Fit:
+    """Returns the network that ``body``, trained in place, and a head of its own make.
+
+    Args:
+        body: `convolutions`.
+        data: a dataset, or a tuple of images and kinds.
+        validation: images and kinds.
+        n_kinds: kinds there are.
+        settings: more of `hepnn.tasks.fitting.fit`.
+    """
+    model = joined(body, head(n_kinds), shape=validation[0].shape[1:])
+    return _fit(model, data, validation=validation, learning_rate=_RATE, name="pretraining", **settings)
+
+
 def learn_from(images: Floats, kinds: Ints, *, body: keras.Model, n_kinds: int, **settings: Any) -> dict[str, Fit]:
     """Returns the new network, learned from a few labelled images in each of the ways.
 
@@ -95,7 +109,7 @@ def learn_from(images: Floats, kinds: Ints, *, body: keras.Model, n_kinds: int, 
     top = head(n_kinds)
     start = time.perf_counter()
     features = body.predict(images, verbose=0)
-    _fit(top, features, kinds, learning_rate=_RATE_HEAD, name="frozen", **settings)
+    _fit_few(top, features, kinds, learning_rate=_RATE_HEAD, name="frozen", **settings)
     frozen = Fit(joined(body, top, shape=shape), {}, time.perf_counter() - start)
 
     # fine-tuned: begin from there; a head with random weights would first spoil the convolutions
@@ -103,10 +117,10 @@ def learn_from(images: Floats, kinds: Ints, *, body: keras.Model, n_kinds: int, 
     own_body.set_weights(body.get_weights())
     own_top.set_weights(top.get_weights())
     tuned = joined(own_body, own_top, shape=shape)
-    fine_tuned = _fit(tuned, images, kinds, learning_rate=_RATE_FINE, name="fine-tuned", **settings)
+    fine_tuned = _fit_few(tuned, images, kinds, learning_rate=_RATE_FINE, name="fine-tuned", **settings)
 
     new = joined(convolutions(shape[-1]), head(n_kinds), shape=shape)
-    from_scratch = _fit(new, images, kinds, learning_rate=RATE, name="from scratch", **settings)
+    from_scratch = _fit_few(new, images, kinds, learning_rate=_RATE, name="from scratch", **settings)
     return dict(zip(WAYS, (from_scratch, frozen, fine_tuned), strict=True))
 
 
@@ -184,7 +198,7 @@ def scores_figure(compared: Compared, *, xlabel: str, ylabel: str) -> Figure:
     return figure
 
 
-def _fit(
+def _fit_few(
     model: keras.Model, inputs: Floats, kinds: Ints, *, rng: np.random.Generator, steps: int, **settings: Any
 ) -> Fit:
     """A network trained on batches out of the same few samples, as many steps for any number of them."""
@@ -193,8 +207,11 @@ def _fit(
         chosen = rng.integers(len(inputs), size=n_samples)
         return inputs[chosen], kinds[chosen]
 
-    batches = fresh(pick, rng, batch_size=_BATCH, steps=steps)
-    return fit(model, batches, epochs=1, loss="sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
+    return _fit(model, fresh(pick, rng, batch_size=_BATCH, steps=steps), epochs=1, **settings)
+
+
+def _fit(model: keras.Model, data: Any, **settings: Any) -> Fit:
+    return fit(model, data, loss="sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
 
 
 def _quiet(line: str) -> None:

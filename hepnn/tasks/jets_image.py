@@ -23,17 +23,16 @@ import awkward as ak
 import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
-from hepnn.bundled import bundled_jets
 from hepnn.image_plots import plot_average_images, plot_image_difference
 from hepnn.images import JetImage
 from hepnn.plots import plot_roc
-from hepnn.readers import read_jets
-from hepnn.roc import auc, auc_difference, background_rejection, roc
+from hepnn.roc import auc, auc_difference, roc
 from hepnn.tagger import Tagger
-from hepnn.tasks.fitting import epoch_reports, streams
-from hepnn.tasks.jets_quark_gluon import EFFICIENCY, TEST_FRACTION
+from hepnn.tasks.fitting import epoch_reports
+from hepnn.tasks.jets_quark_gluon import EFFICIENCIES, dealt_jets
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.task import Fit, Outcome, Report, Table
+from hepnn.tasks.separation import signal_scores, tagger_table
+from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["IMAGES", "run"]
 
@@ -49,36 +48,21 @@ NETWORK = {"filters": (16, 32, 32), "head_units": (64,), "dropout": 0.3}
 
 def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     """Trains a tagger on each kind of image and one on particles, on the same jets, and compares them on others."""
-    jets = read_jets(bundled_jets(), schema="hepnn")
-    jets = jets[streams(seed).train.permutation(len(jets))]
-    n_test = round(TEST_FRACTION * len(jets))
-    test, train = jets[:n_test], jets[n_test : n_test + 2_000] if quick else jets[n_test:]
+    train, test = dealt_jets(seed=seed, quick=quick)
     epochs = 2 if quick else 8
-    taggers = {GRU: Tagger("gru", epochs=epochs, n_buckets=4 if quick else 20, seed=seed)}
-    for name, image in IMAGES.items():
+    taggers = {
         # a jet is as likely as its mirror image
-        taggers[name] = Tagger(
-            "cnn2d", model_options=NETWORK, representation=image, augment=("flip",), epochs=epochs, seed=seed
-        )
+        name: Tagger("cnn2d", model_options=NETWORK, representation=image, augment=("flip",), epochs=epochs, seed=seed)
+        for name, image in IMAGES.items()
+    }
+    taggers[GRU] = Tagger("gru", epochs=epochs, n_buckets=4 if quick else 20, seed=seed)
     for name, tagger in taggers.items():
         tagger.fit(train, callbacks=[epoch_reports(name, epochs=epochs, report=report)])
 
     is_quark = test.label.to_numpy() == "quark"
-    scores = {
-        name: tagger.predict_proba(test)[:, list(tagger.classes_).index("quark")] for name, tagger in taggers.items()
-    }
+    scores = signal_scores(taggers, test, signal="quark")
     image, alone = IMAGES
-    fits = {name: Fit(taggers[name].model_, *taggers[name].training_[::2]) for name in (image, alone, GRU)}
-    rows = [
-        (
-            name,
-            fit.model.count_params(),
-            auc(is_quark, scores[name]),
-            background_rejection(is_quark, scores[name], signal_efficiency=EFFICIENCY),
-            auc_difference(is_quark, scores[GRU], scores[name]) if name != GRU else "–",
-        )
-        for name, fit in fits.items()
-    ]
+    fits = {name: Fit(tagger.model_, *tagger.training_[::2]) for name, tagger in taggers.items()}
     return Outcome(
         measured={
             "AUC of the image CNN": auc(is_quark, scores[image]),
@@ -86,16 +70,19 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             "AUC gained by colours": auc_difference(is_quark, scores[image], scores[alone]),
         },
         fits=fits,
-        n_test=n_test,
+        n_test=len(test),
         tables=[
-            Table(
-                f"{len(train):,} jets to train on, {n_test:,} to test",
-                ("tagger", "parameters", "AUC", f"gluon rejection at {EFFICIENCY:.0%}", "AUC below the GRU's by"),
-                rows,
+            tagger_table(
+                scores,
+                is_quark,
+                fits=fits,
+                background="gluon",
+                efficiencies=EFFICIENCIES,
+                title=f"{len(train):,} jets to train on, {len(test):,} to test",
             )
         ],
         figures={
-            **_averages(jets),
+            **_averages(test),
             "ROC": plot_roc({name: roc(is_quark, score) for name, score in scores.items()}).figure,
             "learning": learning_curves(fits, key="auc", label="validation AUC"),
         },

@@ -20,31 +20,39 @@ from __future__ import annotations
 
 from typing import Any
 
+import awkward as ak
+
 from hepnn.baseline import BoostedTrees
 from hepnn.bundled import bundled_jets
 from hepnn.plots import plot_roc
 from hepnn.readers import read_jets
-from hepnn.roc import auc, auc_difference, background_rejection, roc
+from hepnn.roc import auc, auc_difference, roc
 from hepnn.tagger import Tagger
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.task import Fit, Outcome, Report, Table
+from hepnn.tasks.separation import signal_scores, tagger_table
+from hepnn.tasks.task import Fit, Outcome, Report
 
-__all__ = ["run"]
+__all__ = ["dealt_jets", "run"]
 
 TEST_FRACTION = 0.25
-EFFICIENCY = 0.5
-"""Quark efficiency at which the gluon rejection is quoted."""
+EFFICIENCIES = (0.5,)
+"""Quark efficiencies at which the gluon rejection is quoted."""
 
 NETWORKS = {"masked GRU": "gru", "masked LSTM": "lstm", "Deep Sets": "deepsets"}
 
 
-def run(*, seed: int, quick: bool, report: Report) -> Outcome:
-    """Trains the four taggers on the same jets and compares them on the same test jets."""
+def dealt_jets(*, seed: int, quick: bool) -> tuple[ak.Array, ak.Array]:
+    """Returns the bundled jets that train and those that test, as the seed deals them."""
     jets = read_jets(bundled_jets(), schema="hepnn")
     jets = jets[streams(seed).train.permutation(len(jets))]
     n_test = round(TEST_FRACTION * len(jets))
-    test, train = jets[:n_test], jets[n_test : n_test + 2_000] if quick else jets[n_test:]
+    return jets[n_test : n_test + 2_000] if quick else jets[n_test:], jets[:n_test]
+
+
+def run(*, seed: int, quick: bool, report: Report) -> Outcome:
+    """Trains the four taggers on the same jets and compares them on the same test jets."""
+    train, test = dealt_jets(seed=seed, quick=quick)
     epochs = 2 if quick else 10
     taggers: dict[str, Any] = {
         name: Tagger(model, epochs=epochs, n_buckets=4 if quick else 20, seed=seed) for name, model in NETWORKS.items()
@@ -54,29 +62,24 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     taggers["boosted trees"] = BoostedTrees(seed=seed).fit(train)
 
     is_quark = test.label.to_numpy() == "quark"
-    scores = {
-        name: tagger.predict_proba(test)[:, list(tagger.classes_).index("quark")] for name, tagger in taggers.items()
-    }
+    scores = signal_scores(taggers, test, signal="quark")
     gru = scores["masked GRU"]
     fits = {name: Fit(taggers[name].model_, *taggers[name].training_[::2]) for name in NETWORKS}
-    rows = []
-    for name, score in scores.items():
-        rejection = background_rejection(is_quark, score, signal_efficiency=EFFICIENCY)
-        parameters = fits[name].model.count_params() if name in fits else "–"
-        below = auc_difference(is_quark, gru, score) if name != "masked GRU" else "–"
-        rows.append((name, parameters, auc(is_quark, score), rejection, below))
     return Outcome(
         measured={
             "AUC of the masked GRU": auc(is_quark, gru),
             "AUC gained over boosted trees": auc_difference(is_quark, gru, scores["boosted trees"]),
         },
         fits=fits,
-        n_test=n_test,
+        n_test=len(test),
         tables=[
-            Table(
-                f"{len(train):,} jets to train on, {n_test:,} to test",
-                ("tagger", "parameters", "AUC", f"gluon rejection at {EFFICIENCY:.0%}", "AUC below the GRU's by"),
-                rows,
+            tagger_table(
+                scores,
+                is_quark,
+                fits=fits,
+                background="gluon",
+                efficiencies=EFFICIENCIES,
+                title=f"{len(train):,} jets to train on, {len(test):,} to test",
             )
         ],
         figures={

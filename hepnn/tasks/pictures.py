@@ -1,11 +1,13 @@
-"""Pictures that several tasks draw: learning curves, and images with boxes. Nothing is worked out here."""
+"""Pictures that several tasks draw: learning curves, images with boxes, layers of showers. Nothing is worked out here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -13,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from hepnn.plots import COLORS, styled
 from hepnn.tasks.task import Fit
 
-__all__ = ["draw_boxes", "image_grid", "learning_curves"]
+__all__ = ["draw_boxes", "image_grid", "layer_grid", "learning_curves"]
 
 
 def learning_curves(fits: Mapping[str, Fit], *, key: str = "loss", label: str = "loss") -> Figure:
@@ -62,6 +64,45 @@ def image_grid(images: Any, titles: Sequence[str], *, columns: int = 6) -> tuple
         for axes in panels:
             axes.set_axis_off()
     return figure, panels[: len(images)]
+
+
+def layer_grid(
+    images: Sequence[Any],
+    titles: Sequence[str],
+    *,
+    widths: Sequence[tuple[float, float]],
+    quantity: str,
+    columns: int,
+) -> Figure:
+    """Returns a figure of layers of a calorimeter side by side, all with the same colours; empty pixels are white.
+
+    Args:
+        images: (η, φ) each, of any number of pixels.
+        titles: one an image.
+        widths: of each frame in η and φ, in rad.
+        quantity: what a pixel holds, with its unit.
+        columns: images in a row.
+    """
+    positive = np.concatenate([image[image > 0] for image in images])
+    norm = LogNorm(positive.min(), positive.max())
+    rows = -(-len(images) // columns)
+    widest = np.max(widths, axis=0) / 2
+    with styled():
+        figure = Figure(figsize=(1.3 + 2.4 * columns, 2.9 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axes, image, title, (eta, phi) in zip(panels.flat, images, titles, widths, strict=True):
+            extent = (-eta / 2, eta / 2, -phi / 2, phi / 2)
+            shown = np.ma.masked_less_equal(image.T, 0)
+            mesh = axes.imshow(shown, origin="lower", extent=extent, aspect="auto", norm=norm, cmap="viridis")
+            axes.set_title(title, fontsize=11)
+            axes.grid(False)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(4, prune="both"))
+            axes.set(xlabel=r"$\Delta\eta$", ylabel=r"$\Delta\varphi$ [rad]")
+            axes.set(xlim=(-widest[0], widest[0]), ylim=(-widest[1], widest[1]))
+            axes.label_outer()
+        figure.colorbar(mesh, ax=panels, label=quantity)
+    return figure
 
 
 def draw_boxes(axes: Axes, boxes: Any, *, color: str, style: str = "-", labels: Sequence[str] = ()) -> None:

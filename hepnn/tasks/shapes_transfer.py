@@ -24,8 +24,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from hepnn.generators.shapes import KINDS, draw_one_each
-from hepnn.tasks.few_labels import RATE, compare, convolutions, head, joined, scores_figure, scores_table
-from hepnn.tasks.fitting import fit, fresh, streams
+from hepnn.tasks.few_labels import compare, convolutions, pretrain, scores_figure, scores_table
+from hepnn.tasks.fitting import fresh, streams
 from hepnn.tasks.measuring import mean
 from hepnn.tasks.pictures import image_grid
 from hepnn.tasks.task import Outcome, Report
@@ -61,16 +61,13 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     rngs = streams(seed)
     test = draw_new(300 if quick else 2_000, rngs.test)
     body = convolutions()
-    pretrained = fit(
-        joined(body, head(len(OLD_KINDS)), shape=(OLD_SIZE, OLD_SIZE, 1)),
+    pretrained = pretrain(
+        body,
         fresh(draw_old, rngs.train, batch_size=64, steps=150 if quick else 750),
         validation=draw_old(500 if quick else 2_000, rngs.validation),
+        n_kinds=len(OLD_KINDS),
         epochs=1 if quick else 2,
-        learning_rate=RATE,
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
         report=report,
-        name="pretraining",
     )
     compared = compare(
         draw_new,

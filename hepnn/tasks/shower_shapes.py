@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepnn.calo_images import CaloImage, pixelate_cells
-from hepnn.generators.calorimeter import BARREL
+from hepnn.generators.calorimeter import BARREL, Calorimeter
 
 __all__ = ["Columns", "grown", "layer_fractions", "layer_images", "photon_shapes", "scored"]
 
@@ -41,12 +41,16 @@ def scored(trees: HistGradientBoostingClassifier, columns: Columns) -> Floats:
     return np.asarray(trees.predict_proba(np.stack(list(columns.values()), axis=1))[:, 1])
 
 
-def layer_images(showers: ak.Array, layer: int, *, size: tuple[int, int]) -> Floats:
-    """Returns the cells of one layer of `hepnn.generators.calorimeter.BARREL`, (shower, η, φ) in GeV.
+def layer_images(showers: ak.Array, layer: int, *, size: tuple[int, int], calorimeter: Calorimeter = BARREL) -> Floats:
+    """Returns the cells of one layer, (shower, η, φ) in GeV: each pixel is a cell, the hardest one is in the middle.
 
-    The layer's hardest cell is in the middle, so ``size`` should be odd; each pixel is a cell.
+    Args:
+        showers: with their cells.
+        layer: which one.
+        size: cells along η and φ, odd numbers.
+        calorimeter: that the showers are in.
     """
-    cell = BARREL.layers[layer]
+    cell = calorimeter.layers[layer]
     own = ak.with_field(showers, showers.cells[showers.cells.layer == layer], "cells")
     image = CaloImage(size=size, width=(size[0] * cell.eta_cell, size[1] * cell.phi_cell), n_layers=layer + 1)
     return pixelate_cells(own, image)[..., layer]

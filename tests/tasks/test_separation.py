@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hepnn.roc import Measured, auc
-from hepnn.tasks.separation import by_energy, energy_figure, energy_table
+from hepnn.roc import Measured, auc, background_rejection
+from hepnn.tasks.separation import by_energy, energy_figure, energy_table, tagger_table
 
 EDGES = (10, 20, 50)
 
@@ -39,3 +39,14 @@ def test_the_figure_has_points_with_errors_and_arrows_for_limits():
     assert [text.get_text().strip() for text in axes.texts] == ["here"]
     assert axes.get_xlabel() == "energy [GeV]"
     figure.canvas.draw()
+
+
+def test_taggers_are_held_against_the_first(measured):
+    _, is_signal, scores, _ = measured
+    table = tagger_table(scores, is_signal, fits={}, background="pion", efficiencies=(0.9, 0.95), title="title")
+    assert list(table.columns)[3:] == ["pion rejection at 90%", "pion rejection at 95%", "AUC below the good's by"]
+    good, none = table.rows
+    assert good[:3] == ("good", "–", auc(is_signal, scores["good"]))
+    assert good[-1] == "–"
+    assert none[3] == background_rejection(is_signal, scores["none"], signal_efficiency=0.9)
+    assert none[-1].value == pytest.approx(good[2].value - none[2].value)
