@@ -306,17 +306,16 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 ),
                 callbacks=callbacks,
             )
-        self.temperature_ = self._calibrated(model, *validating) if self.calibrate else 1.0
+        self.temperature_ = 1.0
+        if self.calibrate:
+            from hepnn.temperature import calibrate_model
+
+            self.temperature_ = calibrate_model(model, validation=validating)
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
         self._model = None if self.distribute or self.mixed_precision else model  # built again as it is to be used
         return self
-
-    def _calibrated(self, model: Any, tensors: Tensors, targets: Any, weights: Any) -> float:
-        from hepnn.temperature import calibrate_model
-
-        return calibrate_model(model, tensors=tensors, targets=targets, weights=weights)
 
     def _build(self) -> Any:
         return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options_)

@@ -134,7 +134,8 @@ def tag(
     Raises:
         SourceError, SchemaError: the source cannot be read.
         FeatureError: the jets lack what the tagger looks at.
-        InputError: two inputs would have the same output, no such share, or a working point of other classes.
+        InputError: two inputs would have the same output, no such share, or a working point cannot be read or is about
+            other classes.
         OutputError: a file exists or cannot be written.
         ClusterError: the workers cannot be reached, or died of their work several times.
     """

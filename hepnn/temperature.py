@@ -21,15 +21,13 @@ __all__ = ["calibrate_model"]
 
 
 def calibrate_model(
-    model: keras.Model, *, tensors: Any, targets: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None = None
+    model: keras.Model, *, validation: tuple[Any, npt.NDArray[np.int64], npt.NDArray[np.float64] | None]
 ) -> float:
     """Returns the temperature of these jets, by which the last layer's weights are divided in place.
 
     Args:
         model: a trained classifier that ends in a dense layer with softmax.
-        tensors: what it is given, of jets that it was not trained on.
-        targets: (jet,) class indices.
-        weights: (jet,) or None.
+        validation: tensors, class indices (jet,) and weights (jet,) of jets that it was not trained on.
 
     Raises:
         TaggerError: the network ends in another layer.
@@ -40,6 +38,7 @@ def calibrate_model(
             f"asked to calibrate the network {model.name!r}; its last layer is {last.name!r}, a {type(last).__name__}. It "
             "takes a dense layer with softmax at the end; train without calibrate, or end the network in one."
         )
+    tensors, targets, weights = validation
     classes = tuple(map(str, range(model.output_shape[-1])))
     temperature = fit_temperature(targets.astype(str), predict(model, tensors), classes=classes, weights=weights)
     last.set_weights([array / temperature for array in last.get_weights()])
