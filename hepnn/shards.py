@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,14 +97,15 @@ class Shards:
         """Returns the number of jets in a block."""
         return min(BLOCK, self.n_jets - block * BLOCK)
 
-    def read(self, blocks: Sequence[int]) -> ak.Array:
+    def read(self, blocks: Iterable[int]) -> ak.Array:
         """Returns the jets of some blocks, (jet,) records, those of one file side by side.
 
         Raises:
             SourceError: a file is missing or damaged.
         """
         files: dict[int, list[int]] = {}
-        for block in sorted(map(int, blocks)):
+        blocks = sorted(map(int, blocks))
+        for block in blocks:
             files.setdefault(block // _BLOCKS_A_FILE, []).append(block % _BLOCKS_A_FILE)
         parts = [self._read(number, groups) for number, groups in files.items()]
         jets = ak.from_arrow(_pyarrow().concat_tables(parts))

@@ -8,7 +8,7 @@ those of a training in memory. The order follows from the seed and the epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import awkward as ak
@@ -65,7 +65,7 @@ class StreamedBatches:
     """
 
     def __init__(
-        self, sizes: Integers, read: Callable[[Sequence[int]], Labelled], *, settings: dict[str, Any], seed: int
+        self, sizes: Integers, read: Callable[[Integers], Labelled], *, settings: dict[str, Any], seed: int
     ) -> None:
         self.epoch, self.seed = 0, seed
         self.n_truncated: dict[str, int] = {}
@@ -151,11 +151,11 @@ def lesson(tagger: Any, shards: Shards, *, validation: Any, weight: str | None) 
             weights_of(weights, len(jets)),
         )
 
-    def read(chosen: Sequence[int] | Integers) -> Labelled:
+    def read(chosen: Integers) -> Labelled:
         jets = shards.read(chosen)
         return labelled(jets, weights=None if weight is None else jets[weight])
 
-    def read_weighted(chosen: Sequence[int]) -> Labelled:
+    def read_weighted(chosen: Integers) -> Labelled:
         found = read(blocks[chosen])
         if by_class is None:
             return found

@@ -102,7 +102,9 @@ def class_weights(
     return np.asarray(counts.sum() / (len(counts) * counts), np.float64)
 
 
-def check_validation(targets: Integers, weights: Weights, *, classes: npt.NDArray[Any]) -> None:
+def check_validation(
+    targets: Integers, weights: npt.NDArray[np.floating[Any]] | None, *, classes: npt.NDArray[Any]
+) -> None:
     """Refuses validation jets that cannot choose the best epoch.
 
     Raises:
@@ -139,7 +141,9 @@ def weights_of(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | Non
     return weights
 
 
-def auc(targets: Integers, probabilities: npt.NDArray[np.float64], weights: Weights = None) -> float:
+def auc(
+    targets: Integers, probabilities: npt.NDArray[np.float64], weights: npt.NDArray[np.floating[Any]] | None = None
+) -> float:
     """Returns the area under the ROC curve; for more than two classes the mean over one-against-rest.
 
     Args:

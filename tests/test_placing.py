@@ -22,9 +22,9 @@ tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceCo
 from hepnn import Tagger
 from tests.conftest import make_jets
 
-jets = make_jets(600)
+jets = make_jets(300)
 small = {"encoder": (8,), "units": (8,), "head_units": (8,), "dropout": 0.0}
-settings = {"model_options": small, "epochs": 3, "batch_size": 32, "n_buckets": 3, "seed": 3, "augment": ()}
+settings = {"model_options": small, "epochs": 2, "batch_size": 32, "n_buckets": 3, "seed": 3, "augment": ()}
 found = {}
 for name, distribute in {"one": None, "two": "mirrored"}.items():
     tagger = Tagger(distribute=distribute, **settings).fit(jets)

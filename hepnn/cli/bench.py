@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -50,9 +51,10 @@ def bench(
         load_tensorflow()
     found = throughput.bench(source, tagger, max_jets=max_jets, training=training, precision=precision)
     if as_json:
-        beside = {name: getattr(found, name) for name in ("slowest_of_tagging", "slowest_of_training")}
-        lower = None if found.lower is None else found.lower._asdict()
-        click.echo(json.dumps({**found._asdict(), "lower": lower, **beside}))
+        beside: dict[str, Any] = {name: getattr(found, name) for name in ("slowest_of_tagging", "slowest_of_training")}
+        if found.lower is not None:
+            beside["lower"] = found.lower._asdict()
+        click.echo(json.dumps({**found._asdict(), **beside}))
     else:
         click.echo(
             f"{found.n_jets} jets with {found.n_particles:.0f} particles on the average, {found.threads} "
