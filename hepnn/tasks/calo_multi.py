@@ -168,7 +168,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
             network(*answers),
             fresh(chosen, rngs.train, batch_size=128, steps=20 if quick else 100),
             validation=(validation[0], {each: validation[1][each] for each in answers}),
-            epochs=2 if quick else 6,
+            epochs=2 if quick else 5,
             learning_rate=3e-3,
             loss={each: _LOSSES[each] for each in answers},
             loss_weights={each: WEIGHTS[each] for each in answers},
