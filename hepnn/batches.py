@@ -54,6 +54,10 @@ class Batches(Protocol):
     def padding(self) -> float:
         """The share of slots that is padding."""
 
+    @property
+    def n_truncated(self) -> Mapping[str, int]:
+        """By collection, how many jets lost particles, in the last epoch."""
+
     def dataset(self) -> tf.data.Dataset:
         """Returns a dataset for `keras.Model.fit`, which starts it over each epoch."""
 
@@ -129,6 +133,11 @@ class BucketedBatches:
     def n_slots(self) -> int:
         """Particle slots of an epoch's batches, padding included."""
         return sum(len(rows) * length for rows, length in self._deal())
+
+    @property
+    def n_truncated(self) -> Mapping[str, int]:
+        """By collection, how many jets lost particles."""
+        return self.tensors.n_truncated
 
     @property
     def padding(self) -> float:

@@ -1,4 +1,4 @@
-"""Streaming: a training on shards (`hepnn.shards`), of which only a window is in memory at a time.
+"""Streaming: batches from shards (`hepnn.shards`), of which only a window is in memory at a time.
 
 Each epoch takes the blocks of the shards in an order of its own. So many as fill a window are read and made into
 tensors, while a training step works on the window before; the jets of a window are shuffled and dealt into batches like
@@ -11,20 +11,15 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import awkward as ak
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from hepnn.batches import BucketedBatches, dataset_of
-from hepnn.errors import InputError
-from hepnn.jets import as_jets, check_jets, labels_of
 from hepnn.prefetch import prefetched
-from hepnn.shards import Shards
-from hepnn.targets import check_validation, class_indices, class_weights, weights_of
 from hepnn.tensors import Tensors
 
-__all__ = ["Labelled", "Lesson", "StreamedBatches", "lesson"]
+__all__ = ["WINDOW_BLOCKS", "Labelled", "StreamedBatches"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
@@ -38,16 +33,7 @@ class Labelled(NamedTuple):
 
     tensors: Tensors
     targets: Integers
-    weights: Floats | None
-
-
-class Lesson(NamedTuple):
-    """What a training on shards needs: batches, what validates, what its checkpoint is known by, where it starts from."""
-
-    batches: StreamedBatches
-    validating: Labelled
-    counts: Integers
-    start: Any
+    weights: npt.NDArray[np.float64] | None
 
 
 class StreamedBatches:
@@ -107,70 +93,3 @@ class StreamedBatches:
         first = self._read(self.windows()[0][:1])
         example = next(iter(BucketedBatches(*first, seed=self.seed, **self._settings)))
         return dataset_of(lambda: iter(self), len(self), first.tensors.shapes, example=example)
-
-
-def lesson(tagger: Any, shards: Shards, *, validation: Any, weight: str | None) -> Lesson:
-    """Returns what a `hepnn.Tagger` learns from shards, and sets what it learns before training.
-
-    Args:
-        tagger: gets ``classes_``, ``representation_``, ``inputs_``; its schema, if it has none, is that of the shards.
-        shards: the jets.
-        validation: jets that choose the best epoch, or a tuple of jets, classes and weights; None for blocks of the
-            shards, a share ``validation_fraction`` of them but no more than fit in memory.
-        weight: the jets' field with their weights, or None.
-
-    Raises:
-        InputError: fewer than two classes, too few jets, or no such field.
-        SourceError: a file is damaged.
-    """
-    if len(shards.counts) < 2 or shards.n_blocks < 2:
-        raise InputError(
-            f"asked to train on the shards in {shards.folder}; found {shards.n_jets} jets of "
-            f"{', '.join(shards.counts)}. Streaming takes at least two classes and two blocks of jets; train on fewer with "
-            "hepnn.read_jets."
-        )
-    tagger.classes_ = np.array(sorted(shards.counts))
-    counts = np.array([shards.counts[name] for name in tagger.classes_])
-    by_class = class_weights(tagger.class_weight, counts, classes=tagger.classes_)
-    blocks = np.random.default_rng(tagger.seed).permutation(shards.n_blocks)
-    n_held_out = 0 if validation is not None else max(round(tagger.validation_fraction * len(blocks)), 1)
-    held_out, blocks = np.split(blocks, [min(n_held_out, WINDOW_BLOCKS)])
-    jets = check_jets(shards.read(blocks[:WINDOW_BLOCKS]))
-    if weight is not None and weight not in jets.fields:
-        raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
-    # what a tagger learns of the jets before it is trained, from one window of them
-    start = tagger._begin(jets)
-    tagger._measure(tagger.representation_.tensors(jets), start=start)
-    if tagger.schema is None:
-        tagger.schema = shards.schema
-
-    def labelled(jets: ak.Array, y: Any = None, weights: Any = None) -> Labelled:
-        return Labelled(
-            tagger.representation_.tensors(check_jets(as_jets(jets))),
-            class_indices(labels_of(jets, y), tagger.classes_),
-            weights_of(weights, len(jets)),
-        )
-
-    def read(chosen: Integers) -> Labelled:
-        jets = shards.read(chosen)
-        return labelled(jets, weights=None if weight is None else jets[weight])
-
-    def read_weighted(chosen: Integers) -> Labelled:
-        found = read(blocks[chosen])
-        if by_class is None:
-            return found
-        weights = by_class[found.targets]
-        return found._replace(weights=weights if found.weights is None else weights * found.weights)
-
-    if validation is None:
-        validating = read(held_out)
-    else:
-        validating = labelled(*validation) if isinstance(validation, tuple) else labelled(validation)
-    check_validation(*validating[1:], classes=tagger.classes_)
-    settings = {
-        "batch_size": tagger.batch_size,
-        "n_buckets": tagger.n_buckets,
-        "augment": tagger._augmenter(),
-    }
-    sizes = np.array([shards.size(block) for block in blocks])
-    return Lesson(StreamedBatches(sizes, read_weighted, settings=settings, seed=tagger.seed), validating, counts, start)

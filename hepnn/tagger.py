@@ -23,22 +23,19 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names
-from hepnn.drift import seen_in
 from hepnn.errors import HepnnWarning, InputError, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, labels_of, nested_like
 from hepnn.models import build_model
 from hepnn.precision import check_precision
 from hepnn.prefetch import prefetched
-from hepnn.representations import describe, representation_for
+from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
 from hepnn.shards import Shards
-from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
 from hepnn.tensors import Representation, Tensors
 
 __all__ = ["Tagger"]
@@ -176,107 +173,19 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             TaggerError: the checkpoint is of another training, or this tagger cannot start from the other one.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn.batches import BucketedBatches
+        from hepnn import lessons, training, transfer
 
         check_settings(self.get_params(deep=False))
-        if isinstance(jets, Shards):
-            return self._fit_on_shards(
-                jets, y, sample_weight, validation=validation, checkpoint=checkpoint, callbacks=callbacks
-            )
-        jets = check_jets(as_jets(jets))
-        labels = labels_of(jets, y)
-        weights = weights_of(sample_weight, len(jets))
-        self.classes_, targets = classes_of(labels)
-        start = self._begin(jets)
-        tensors = self.representation_.tensors(jets)
-        if validation is None:
-            kept, held_out = train_test_split(
-                np.arange(len(jets)),
-                test_size=max(self.validation_fraction, len(self.classes_) / len(jets)),
-                stratify=targets,
-                random_state=self.seed,
-            )
-            validating = (tensors[held_out], targets[held_out], None if weights is None else weights[held_out])
-            tensors, targets = tensors[kept], targets[kept]
-            weights = None if weights is None else weights[kept]
+        if not isinstance(jets, Shards):
+            lesson = lessons.lesson_of_jets(self, jets, y=y, sample_weight=sample_weight, validation=validation)
+        elif y is None and isinstance(sample_weight, str | None):
+            lesson = lessons.lesson_of_shards(self, jets, validation=validation, weight=sample_weight)
         else:
-            jets_v, y_v, weights_v = (
-                (*validation, None, None)[:3] if isinstance(validation, tuple) else (validation, None, None)
-            )
-            jets_v = check_jets(as_jets(jets_v))
-            validating = (
-                self.representation_.tensors(jets_v),
-                class_indices(labels_of(jets_v, y_v), self.classes_),
-                weights_of(weights_v, len(jets_v)),
-            )
-        check_validation(*validating[1:], classes=self.classes_)
-        self._measure(tensors, start=start)
-        batches = BucketedBatches(
-            tensors,
-            targets,
-            training_weights(self.class_weight, targets, weights, classes=self.classes_),
-            batch_size=self.batch_size,
-            n_buckets=self.n_buckets,
-            seed=self.seed,
-            augment=self._augmenter(),
-        )
-        return self._train(batches, validating, targets, start, checkpoint=checkpoint, callbacks=callbacks)
-
-    def _fit_on_shards(
-        self, shards: Shards, y: Any, weight: Any, *, validation: Any, checkpoint: Any, callbacks: Sequence[Any]
-    ) -> Self:
-        from hepnn.streaming import lesson
-
-        if y is not None or not isinstance(weight, str | None):
             raise InputError(
                 "asked to train on shards with classes or weights beside them; they have their own. Give the name of the "
                 "field with the weights as sample_weight."
             )
-        batches, *others = lesson(self, shards, validation=validation, weight=weight)
-        self._train(batches, *others, checkpoint=checkpoint, callbacks=callbacks)
-        self.n_truncated_ = batches.n_truncated
-        return self
-
-    def _begin(self, jets: ak.Array) -> Any:
-        """Settles what the network sees of jets like these, and its options; returns the tagger to start from, or None."""
-        from hepnn import transfer
-
-        settings = self.get_params(deep=False)
-        start = (
-            None if self.start_from is None else Tagger.load(self.start_from, custom=transfer.own_functions(settings))
-        )
-        self.model_options_ = transfer.options_of(settings, start=start)
-        self.representation_ = representation_for(jets, settings, start=start and start.representation_)
-        return start
-
-    def _measure(self, tensors: Tensors, *, start: Any) -> None:
-        """Notes how training jets are scaled, how they are distributed, and what of them is left out."""
-        from hepnn import transfer
-
-        self.n_truncated_, self.left_out_ = tensors.n_truncated, self.representation_.left_out(tensors)
-        self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
-        contents = self.representation_.contents()
-        if start is not None:
-            self.inputs_ = transfer.scaled_as(self.inputs_, contents, start=start)
-        self.seen_ = seen_in(tensors, {name: part.features for name, part in contents.items()})
-
-    def _augmenter(self) -> Any:
-        """What varies the training jets, or None."""
-        augment = self.representation_.default_augmentations if self.augment == "auto" else self.augment
-        return self.representation_.augmenter(augment) if augment else None
-
-    def _train(
-        self,
-        batches: Any,
-        validating: Any,
-        targets: Any,
-        start: Any = None,
-        *,
-        checkpoint: str | Path | None,
-        callbacks: Sequence[Any],
-    ) -> Self:
-        from hepnn import training, transfer
-
+        start = lesson.start
         elsewhere = training.placed(distribute=self.distribute, mixed_precision=self.mixed_precision)
         with training.seeded(self.seed), elsewhere:
             model = self._build()
@@ -289,8 +198,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             )
             self.training_ = training.fit_model(
                 model,
-                batches,
-                validation=validating,
+                lesson.batches,
+                validation=lesson.validating,
                 epochs=self.epochs,
                 learning_rate=self.learning_rate,
                 warmup=self.warmup,
@@ -302,7 +211,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
-                    targets=targets,
+                    targets=lesson.known_by,
                 ),
                 callbacks=callbacks,
             )
@@ -310,7 +219,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         if self.calibrate:
             from hepnn.temperature import calibrate_model
 
-            self.temperature_ = calibrate_model(model, validation=validating)
+            self.temperature_ = calibrate_model(model, validation=lesson.validating)
+        self.n_truncated_ = lesson.batches.n_truncated
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}

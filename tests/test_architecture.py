@@ -49,6 +49,7 @@ ORDER = [
     "translation",
     "precision runtime",
     "onnx_export",
+    "lessons",
     "tagger baseline",
     "evaluation working_points",
     "sculpting insight robustness",

@@ -12,8 +12,9 @@ import hepnn
 from hepnn import Shards, Tagger, convert, generate_toy, open_jets, read_jets
 from hepnn.cli import cli
 from hepnn.errors import InputError, OutputError, SourceError
+from hepnn.lessons import lesson_of_shards
 from hepnn.shards import BLOCK, is_shards
-from hepnn.streaming import Labelled, StreamedBatches, lesson
+from hepnn.streaming import Labelled, StreamedBatches
 from tests.test_training import clouds_of
 
 N_JETS = 1000
@@ -198,7 +199,7 @@ def test_a_tagger_from_shards_reads_files_spelled_like_those_they_came_from(sour
 
 def test_jets_that_validate_are_not_trained_on(shards):
     tagger = Tagger(validation_fraction=0.3, **SMALL)
-    batches, validating, counts = lesson(tagger, shards, validation=None, weight=None)
+    batches, validating, counts, _ = lesson_of_shards(tagger, shards, validation=None, weight=None)
     assert len(validating.targets) + sum(len(targets) for _, targets in batches) == N_JETS
     held_out = set(validating.tensors.collections["particles"].values[:, 0].tolist())
     trained_on = set().union(*(inputs["particles"][..., 0].ravel().tolist() for inputs, _ in batches))
@@ -209,7 +210,7 @@ def test_jets_that_validate_are_not_trained_on(shards):
 def test_weights_of_classes_and_jets_are_multiplied(source, tmp_path):
     made = convert(open_jets(source, observers=["jet_pt"]), tmp_path / "shards")
     tagger = Tagger(class_weight={"QCD": 3, "Tbqq": 1}, **SMALL)
-    batches, *_ = lesson(tagger, made, validation=None, weight="jet_pt")
+    batches, *_ = lesson_of_shards(tagger, made, validation=None, weight="jet_pt")
     weights = np.concatenate([weights / np.where(targets == 0, 3, 1) for _, targets, weights in batches])
     assert set(np.float32(weights)) <= set(np.float32(read_jets(source).pt))
 
