@@ -114,7 +114,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         what="AUC",
         n_labels=(200,) if quick else N_LABELS,
         n_sets=n_sets,
-        steps=60 if quick else 400,
+        steps=60 if quick else 300,
         rng=rngs.train,
         shown=200,
         report=report,
