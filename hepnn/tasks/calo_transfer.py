@@ -109,7 +109,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         score=_area,
         what="AUC",
         n_sets={200: 2} if quick else N_SETS,
-        steps=60 if quick else 400,
+        steps=60 if quick else 300,
         rng=rngs.train,
         shown=200,
         report=report,
