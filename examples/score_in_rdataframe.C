@@ -6,6 +6,8 @@
 // preprocess.json, beside the model, says what the inputs hold. This one was trained with --features kinematics:
 // features: log_pt, log_energy, log_pt_rel, log_energy_rel, delta_r, delta_eta, delta_phi
 // The scaling is inside the model. Particles come by falling pt; the mask is 1 for each of them.
+//
+// hepnn's tests hold the names here against those of an export; they have no ROOT to compile it with.
 
 #include <ROOT/RDataFrame.hxx>
 #include <ROOT/RVec.hxx>

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("events") / "events.root", events(60, seed=5))
+    ids = {"luminosityBlock": np.ones(60, np.int32), "event": np.arange(60)}  # coffea asks for them
+    return write(tmp_path_factory.mktemp("events") / "events.root", {**events(60, seed=5), **ids})
 
 
 @pytest.fixture(scope="module")
