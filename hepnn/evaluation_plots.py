@@ -137,7 +137,8 @@ def plot_efficiencies(
                         color=color,
                         label=tagger,
                     )
-                _frame(axes, np.concatenate([f.value + side * f.error for f in by_tagger.values() for side in (-1, 1)]))
+                ends = np.concatenate([f.value + side * f.error for f in by_tagger.values() for side in (-1, 1)])
+                _frame(axes, np.clip(ends, 0, 1))  # the error of few jets reaches beyond
                 if j == 0:
                     axes.set_ylabel(f"share of {name} that passes")
                 if i == len(classes) - 1:

@@ -133,7 +133,8 @@ def tag(
         )
     seconds = time.perf_counter() - begin
     n_entries, n_reused = (sum(getattr(each, name) for each in done) for name in ("n_entries", "n_reused"))
-    say(f"{n_entries - n_reused} entries in {seconds:.1f} s; {n_reused} were done before")
+    before = f"; {n_reused} were done before" if n_reused else ""
+    say(f"{n_entries - n_reused} entries in {seconds:.1f} s{before}")
     report_tagged(done, tree=output_tree, as_json=as_json)
     if part is not None and not as_json:
         click.echo(f"Once all shares are there: hepnn merge {done[0].path}")
