@@ -22,7 +22,7 @@ from hepnn.roc import Measured, auc_difference
 from hepnn.sculpting import MassSculpting, mass_sculpting
 from hepnn.working_points import Efficiencies, efficiencies, quantile_edges, threshold_at
 
-__all__ = ["CUT", "Assessment", "Comparison", "Matchup", "assess"]
+__all__ = ["CUT", "Assessment", "Comparison", "Elsewhere", "Matchup", "assess", "elsewhere"]
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -112,6 +112,52 @@ class Assessment(NamedTuple):
             "calibration": {name: each.to_dict() for name, each in self.reliabilities.items()},
             "matchups": [each.to_dict() for each in self.matchups],
         }
+
+
+class Elsewhere(NamedTuple):
+    """How a tagger does on other jets, such as those it was trained on.
+
+    Attributes:
+        tagger: its name.
+        signal: the class to find.
+        background: the class to reject.
+        auc: on the other jets.
+        more: that less its AUC on the jets of the assessment, which are taken to be independent ones.
+    """
+
+    tagger: str
+    signal: str
+    background: str
+    auc: Measured
+    more: Measured
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what JSON can hold."""
+        return {**self._asdict(), "auc": self.auc.to_dict(), "more": self.more.to_dict()}
+
+
+def elsewhere(assessment: Assessment, other: Assessment) -> list[Elsewhere]:
+    """Returns how the AUC of each tagger on other jets differs from that of an assessment, a row a tagger and signal.
+
+    Args:
+        assessment: of jets that nothing was trained on.
+        other: of other jets, by the same taggers, such as those of the training: an AUC that is larger there is what
+            the network learned by heart.
+    """
+    there = {
+        (name, part.signal, part.background): part.auc
+        for matchup in other.matchups
+        for name, part in matchup.separations.items()
+    }
+    found = []
+    for matchup in assessment.matchups:
+        for name, part in matchup.separations.items():
+            key = (name, part.signal, part.background)
+            if key in there:
+                auc = there[key]
+                more = Measured(auc.value - part.auc.value, float(np.hypot(auc.error, part.auc.error)))
+                found.append(Elsewhere(*key, auc, more))
+    return found
 
 
 def assess(

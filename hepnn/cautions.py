@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hepnn.assessment import Assessment
+from hepnn.assessment import Assessment, Elsewhere
 from hepnn.drift import warnings_of_drift
 from hepnn.judging import Sample
 
-__all__ = ["warnings_of"]
+__all__ = ["warnings_of", "warnings_of_others"]
 
 _FEW_JETS = 1000
 """Jets of a class below which a rejection at 30 % efficiency rests on a handful of background jets."""
@@ -20,6 +21,9 @@ _TIMES_FLOOR = 3.0
 
 _LEAST_ECE = 0.01
 """Calibration error below which there is no warning, however many jets tell it from 0."""
+
+_CLEAR = 3.0
+"""Standard deviations from which a difference between two sets of jets is spoken of."""
 
 
 def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) -> list[str]:
@@ -72,3 +76,15 @@ def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) 
         for (name, background), texts in sculpted.items()
     ]
     return found
+
+
+def warnings_of_others(others: Mapping[str, Sequence[Elsewhere]]) -> list[str]:
+    """Returns sentences on other jets, by their name, on which taggers do differently."""
+    return [
+        f"{each.tagger} separates {each.signal} from {each.background} differently on {jets}: AUC {each.auc}, {each.more} "
+        "more than here. If those are the jets it was trained on, it learned some of that by heart; else they are of "
+        "another kind."
+        for jets, rows in others.items()
+        for each in rows
+        if abs(each.more.value) > _CLEAR * each.more.error
+    ]

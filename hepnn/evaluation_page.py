@@ -16,7 +16,7 @@ import numpy as np
 
 import hepnn
 from hepnn.assessment import CUT, Assessment
-from hepnn.cautions import warnings_of
+from hepnn.cautions import warnings_of, warnings_of_others
 from hepnn.errors import OutputError
 from hepnn.evaluation import EFFICIENCIES
 from hepnn.evaluation_pictures import About, pictures_of
@@ -70,7 +70,11 @@ def write_evaluation(
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"asked to write to the folder {folder}; {error}. Choose another with -o.") from error
-    cautions = [*about.warnings, *warnings_of(assessment, sample, weights=weights)]
+    cautions = [
+        *about.warnings,
+        *warnings_of_others(about.others),
+        *warnings_of(assessment, sample, weights=weights),
+    ]
     drawn: dict[str, Path] = {}
     for name, axes in pictures_of(assessment, sample, about):
         stem = "".join(letter if letter.isalnum() else "_" for letter in name)
@@ -86,6 +90,7 @@ def write_evaluation(
         "data": {**about.data, "n_entries": sample.n_entries},
         "warnings": cautions,
         **assessment.to_dict(),
+        "others": {name: [each.to_dict() for each in rows] for name, rows in about.others.items()},
         "robustness": {
             name: [
                 {**each._asdict(), "auc": each.auc.to_dict(), "difference": each.difference.to_dict()}
@@ -154,6 +159,12 @@ def _page(
             "How the features of these jets differ from those that the tagger was trained on, the most different first: the "
             "Kolmogorov–Smirnov distance, and the share of values beyond the least or greatest that it saw.",
             _drifts(sample),
+        ),
+        Section(
+            "Other jets",
+            "The same taggers on other jets. Where those are the ones of the training, a larger AUC is what was learned by "
+            "heart.",
+            _others(about),
         ),
         Section(
             "Robustness",
@@ -283,6 +294,16 @@ def _drifts(sample: Sample) -> list[PageTable]:
         for name, drifted in sample.drifts.items()
         if drifted
     ]
+
+
+def _others(about: About) -> list[PageTable]:
+    rows = [
+        (jets, each.tagger, each.signal, each.background, str(each.auc), str(each.more))
+        for jets, found in about.others.items()
+        for each in found
+    ]
+    columns = ("jets", "tagger", "signal", "background", "AUC there", "more than here")
+    return [PageTable("", columns, rows)] if rows else []
 
 
 def _robustness(about: About) -> list[PageTable]:

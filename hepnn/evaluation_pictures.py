@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 from matplotlib.axes import Axes
 
-from hepnn.assessment import Assessment, Matchup
+from hepnn.assessment import Assessment, Elsewhere, Matchup
 from hepnn.evaluation_plots import (
     plot_efficiencies,
     plot_importance,
@@ -58,12 +58,14 @@ class About(NamedTuple):
         taggers: the trained ones, by name.
         warnings: of the reading and scoring, which come before those of the numbers.
         insights: looks into the taggers, by name.
+        others: how they do on other jets, by the name of those.
     """
 
     data: Mapping[str, Any]
     taggers: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     insights: Mapping[str, Insight] = MappingProxyType({})
+    others: Mapping[str, list[Elsewhere]] = MappingProxyType({})
 
 
 def look_into(tagger: Any, sample: Sample, *, signal: str, background: str) -> Insight:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import awkward as ak
 import numpy as np
 import pytest
 
 import hepnn.jets  # noqa: F401  # jets behave as four-vectors
+from hepnn.cli import main
 
 PIDS = np.array([211, -211, 22, 130, 321, -321, 2212, -2212, 2112, 11, -11, 13])
 
@@ -61,3 +64,17 @@ def trained(jets):
 
     options = {"encoder": (8,), "units": (8,), "head_units": (8,)}
     return Tagger("gru", model_options=options, epochs=6, batch_size=32, seed=3, n_buckets=3).fit(jets)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command in this process; returns its exit code, stdout and stderr."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hepnn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return stopped.value.code, captured.out, captured.err
+
+    return call

@@ -13,25 +13,11 @@ import uproot
 
 import hepnn
 from hepnn import Tagger, read_jets
-from hepnn.cli import cli, main
+from hepnn.cli import cli
 from hepnn.tagger import Tagger as TaggerClass
 from tests.readers.test_reading import columns, write
 
 QUICK = ["--epochs", "1", "--option", "units=[6]", "--option", "encoder=[6]", "--option", "head_units=[6]"]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command in this process; returns its exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hepnn", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return stopped.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,15 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from hepnn.assessment import assess
-from hepnn.cautions import warnings_of
+from hepnn import Tagger, read_jets
+from hepnn.assessment import assess, elsewhere
+from hepnn.cautions import warnings_of, warnings_of_others
 from hepnn.errors import InputError, OutputError
 from hepnn.evaluation import evaluate
 from hepnn.evaluation_page import write_evaluation
 from hepnn.evaluation_pictures import About
 from hepnn.friends import Rating
+from hepnn.generators import generate_toy
 from hepnn.judging import Sample
 from hepnn.roc import auc_difference
 from hepnn.working_points import find_working_point
@@ -150,3 +152,47 @@ def test_the_page_opens_in_a_browser_without_a_request_or_complaint(folder, widt
         assert background == ("rgb(20, 23, 27)" if width < 600 else "rgb(255, 255, 255)")
         assert visit.requests == []
         assert visit.complaints == []
+
+
+def test_other_jets_show_what_was_learned_by_heart(sample, assessment):
+    easy = imagined(seed=5)
+    p = np.where(easy.labels == "quark", 0.9, 0.1) + np.random.default_rng(5).normal(0, 0.01, N)
+    by_heart = easy._replace(ratings={"dull": Rating(("gluon", "quark"), np.stack([1 - p, p], axis=1))})
+    same = imagined(seed=6)
+    here = next(iter(assessment.matchups)).separations
+    for other, learned in ((by_heart, True), (same._replace(ratings={"dull": same.ratings["dull"]}), False)):
+        (row,) = elsewhere(assessment, assess(other, signal="quark", background="gluon"))
+        assert (row.tagger, row.signal, row.background) == ("dull", "quark", "gluon")
+        assert row.more.value == pytest.approx(row.auc.value - here["dull"].auc.value)
+        assert row.more.error == pytest.approx(np.hypot(row.auc.error, here["dull"].auc.error))
+        warned = warnings_of_others({"train": [row]})
+        assert bool(warned) == learned
+        assert not learned or "by heart" in warned[0]
+
+
+def test_the_command_compares_with_the_jets_of_the_training(run, tmp_path):
+    generate_toy(tmp_path / "train.root", 300, seed=1, classes=["Hbb", "QCD"])
+    generate_toy(tmp_path / "test.root", 300, seed=2, classes=["Hbb", "QCD"])
+    jets = read_jets(tmp_path / "train.root")
+    Tagger("deepsets", features=["kinematics"], epochs=1, schema="jetclass").fit(jets).save(tmp_path / "tagger")
+    asked = ("evaluate", tmp_path / "test.root", "--tagger", tmp_path / "tagger", "--signal", "Hbb")
+    code, _, err = run(*asked, "--other", "train=x.root")
+    assert code == 2
+    assert "-o FOLDER/" in err
+    assert run(*asked, "--other", f"train={tmp_path / 'train.root'}", "-o", f"{tmp_path}/report/")[0] == 0
+    (row,) = json.loads((tmp_path / "report/results.json").read_text())["others"]["train"]
+    assert (row["signal"], row["background"]) == ("Hbb", "QCD")
+    page = (tmp_path / "report/report.html").read_text()
+    assert "Other jets" in page
+    assert "<td>train</td>" in page
+
+
+def test_taggers_are_called_by_their_folder_and_none_is_compared_with_itself(run, tmp_path):
+    jets = make_jets(200)
+    tagger = Tagger("deepsets", features=["kinematics"], epochs=1).fit(jets)
+    folders = [tagger.save(tmp_path / part / "sets") for part in "ab"]
+    generate_toy(tmp_path / "test.root", 200, classes=["Hbb", "QCD"])
+    several = [word for folder in folders for word in ("--tagger", folder)]
+    code, _, err = run("evaluate", tmp_path / "test.root", *several, "--tagger", folders[0], "--signal", "quark")
+    assert code == 2
+    assert "with itself" in err

@@ -38,6 +38,7 @@ PAIRS = {
             "working_points",
             "bins",
             "insight",
+            "others",
             "correctionlib",
         }
         | {"max_jets", "output", "overwrite"},

@@ -87,6 +87,13 @@ _N_BINS = 8
     is_flag=True,
     help="Let the report show how the taggers do on varied jets, what their features are worth and what single particles do.",
 )
+@click.option(
+    "--other",
+    "others",
+    multiple=True,
+    metavar="[NAME=]FILES",
+    help="Let the report compare with other jets, such as those of the training: what was learned by heart shows.",
+)
 @click.option("--max-jets", type=int, help="Read only so many jets.")
 @click.option(
     "-o",
@@ -112,6 +119,7 @@ def evaluate(  # one argument an option
     bins: str | None,
     correctionlib: bool,
     insight: bool,
+    others: tuple[str, ...],
     max_jets: int | None,
     output: str | None,
     precision: str,
@@ -123,7 +131,7 @@ def evaluate(  # one argument an option
     Example: hepnn evaluate "test/*.root" --tagger gru/ --tagger cnn/ --scores "pn.root:score_*" -o report/
     """
     from hepnn import evaluation_page
-    from hepnn.assessment import assess
+    from hepnn.assessment import assess, elsewhere
     from hepnn.evaluation_pictures import About
     from hepnn.friends import parse_friend
     from hepnn.jets import MEMBERS
@@ -148,15 +156,22 @@ def evaluate(  # one argument an option
         raise InputError(
             "asked to look into taggers; name one with --tagger, and the folder of the report with -o FOLDER/."
         )
+    if others and not (taggers and output and not is_picture):
+        raise InputError(
+            "asked to compare with other jets; name a tagger with --tagger, and the folder of the report with -o FOLDER/."
+        )
     if working_points and (output is None or is_picture):
         raise InputError("asked for working points; name the folder that they go to with -o FOLDER/.")
     loaded: dict[str, Any] = {}
+    folders: list[str] = []
     for text in taggers:
-        name, equals, folder = text.rpartition("=")
-        name = name if equals else folder
-        if name in loaded:
+        name, folder = _named(text)
+        if name in loaded or (name == folder and folder in folders):
             raise InputError(f"asked to compare the tagger {name} with itself. Name each once, or as NAME={folder}.")
+        if name == folder and Path(folder).name not in loaded:
+            name = Path(folder).name  # short, for tables and legends
         loaded[name] = load_tagger(folder, custom, precision=precision)
+        folders.append(folder)
     beside = [parse_friend(text) for text in friends]
     used = next((tagger.read_schema() for tagger in loaded.values()), None)
     writes_report = output is not None and not is_picture
@@ -175,11 +190,10 @@ def evaluate(  # one argument an option
     if background is None and fractions is None and chosen not in (None, signal) and (sample.labels == chosen).any():
         background = chosen
     weights = sample.columns[weight] if weight else None
+    asked: dict[str, Any] = {"signal": signal, "background": background, "fractions": _fractions(fractions)}
     made = assess(
         sample,
-        signal=signal,
-        background=background,
-        fractions=_fractions(fractions),
+        **asked,
         weights=weights,
         against=shown,
         mass=mass if writes_report and mass else None,
@@ -198,6 +212,10 @@ def evaluate(  # one argument an option
             },
             loaded,
             warnings=tuple(f"{each.file} was left out: {each.reason}" for each in source.skipped),
+            others={
+                name: elsewhere(made, _assessed(files, reading, loaded, max_jets=max_jets, weight=weight, asked=asked))
+                for name, files in (_named(text) for text in others)
+            },
             insights={name: _look_into(tagger, sample, made) for name, tagger in loaded.items()} if insight else {},
         )
         points = _points(working_points, made, sample, weights, _fractions(fractions), column, n_bins)
@@ -216,6 +234,27 @@ def evaluate(  # one argument an option
         if writes_report:
             click.echo(f"{page}")
     report_skipped(source.skipped)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """The parts of ``NAME=VALUE``; the name is the value where there is none."""
+    name, equals, value = text.rpartition("=")
+    return name if equals else value, value
+
+
+def _assessed(
+    files: str, reading: Reading, taggers: Any, *, max_jets: int | None, weight: str | None, asked: dict[str, Any]
+) -> Any:
+    """The numbers of the taggers on other files, read as the first ones."""
+    from hepnn.assessment import assess
+    from hepnn.judging import judge
+    from hepnn.progress import counting
+
+    source = reading._replace(files=(files,)).open(schema=next(iter(taggers.values())).read_schema())
+    with counting(f"scoring {files}") as progress:
+        columns = [weight] if weight else []
+        sample = judge(source, taggers=taggers, columns=columns, max_jets=max_jets, progress=progress)
+    return assess(sample, **asked, weights=sample.columns[weight] if weight else None)
 
 
 def _write_corrections(points: Any, sample: Any, weights: Any, column: str, folder: Path) -> None:
