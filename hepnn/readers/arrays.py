@@ -35,7 +35,7 @@ def jets_of(events: ak.Array | Mapping[str, Any], *, schema: str | Path | Schema
     >>> jet = {f"jet_{name}": [500.0] for name in ("pt", "eta", "phi", "energy")}
     >>> parts = {f"part_{name}": [[3.0, 4.0]] for name in ("px", "py", "pz", "energy", "pid")}
     >>> jets_of(jet | parts, schema="hepnn").particles.energy.tolist()
-    [[3.0, 4.0]]
+    [[4.0, 3.0]]
     """
     names = _names(events)
     found = find_schema(column_names(names), where="the arrays").schema if schema == "auto" else load_schema(schema)
