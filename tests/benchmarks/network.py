@@ -1,10 +1,7 @@
 """The network and the jets that training and scoring are measured with."""
 
-import keras
-
 from hepnn.clouds import Collection, ParticleCloud
 from hepnn.features import resolve_features
-from hepnn.models import build_model
 from hepnn.scaling import fixed_scaling
 from hepnn.tensors import TensorSpec
 
@@ -24,6 +21,10 @@ OPTIONS = {
 
 
 def keras_model(cell, n_classes=2):
+    import keras
+
+    from hepnn.models import build_model
+
     keras.utils.set_random_seed(0)
     specs = {"particles": TensorSpec((None, len(FEATURES)), fixed_scaling(FEATURES))}
     return build_model(cell, specs, n_classes=n_classes, options=OPTIONS)

@@ -13,16 +13,14 @@ import numpy as np
 import pytest
 import uproot
 
-from hepnn import Tagger, iterate_jets, toy_jets
+from hepnn import Tagger, toy_jets
 from hepnn.generators.toy import TOY_CLASSES
-from hepnn.prefetch import prefetched
-from hepnn.readers.files import DEFAULT_STEP
 from hepnn.scaling import fixed_scaling
 from tests.benchmarks import racing
 from tests.benchmarks.conftest import N_FILE
-from tests.benchmarks.network import CLOUD, ENCODER, FEATURES, HEAD, MAX_PARTICLES, OPTIONS, UNITS, torch_model
+from tests.benchmarks.loading import BATCH, our_batches, their_batches
+from tests.benchmarks.network import ENCODER, FEATURES, HEAD, MAX_PARTICLES, OPTIONS, UNITS, torch_model
 
-BATCH = 512
 CELL = "lstm"
 
 
@@ -34,28 +32,13 @@ def peers():
     return peers
 
 
-def our_batches(path):
-    """Dense batches as weaver makes them, read in steps of about the default."""
-    step = DEFAULT_STEP // BATCH * BATCH
-    for clouds in prefetched(map(CLOUD.tensors, iterate_jets(path, schema="jetclass", step=step))):
-        for start in range(0, len(clouds), BATCH):
-            yield clouds.pad(slice(start, start + BATCH), length=MAX_PARTICLES)
-
-
-def their_batches(path, description):
-    """Weaver's own loader, as ``weaver --predict`` sets it up, without workers."""
-    from torch.utils.data import DataLoader
-    from weaver.utils.dataset import SimpleIterDataset
-
-    files = SimpleIterDataset(
-        {"_": [str(path)]},
-        str(description),
-        for_training=False,
-        load_range_and_fraction=((0, 1), 1, 1),
-        fetch_by_files=True,
-        fetch_step=1,
-    )
-    return (inputs for inputs, _, _ in DataLoader(files, batch_size=BATCH, drop_last=False))
+def loaded(whose, path, description):
+    """The time that a process of its own takes to make all batches."""
+    command = [sys.executable, "-m", "tests.benchmarks.loading", whose, str(path), str(description)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *seconds, n_jets = done.stdout.splitlines()[-1].split()
+    assert int(n_jets) == N_FILE
+    return racing.Time(*map(float, seconds))
 
 
 def test_reading_against_weaver(peers, toy_file, tmp_path, record):
@@ -72,12 +55,8 @@ def test_reading_against_weaver(peers, toy_file, tmp_path, record):
         values = np.where(mask[..., None], scaling(ours["particles"]), 0)
         np.testing.assert_allclose(theirs["pf_features"].numpy().transpose(0, 2, 1), values, atol=1e-4)
 
-    def through(batches):
-        assert sum(len(next(iter(batch.values()))) for batch in batches) == N_FILE
-
-    ours, theirs = racing.in_turn(
-        lambda: through(our_batches(toy_file)), lambda: through(their_batches(toy_file, plain)), repeats=2
-    )
+    times = [[loaded(whose, toy_file, plain) for whose in ("ours", "theirs")] for _ in range(2)]
+    ours, theirs = (racing.shortest(of_one) for of_one in zip(*times, strict=True))
     record(
         racing.rates(
             "ROOT to 17 features + mask, 128 × 512", "weaver's loader, no workers", N_FILE, ours, theirs, target=10
