@@ -1,6 +1,6 @@
 """A network with several answers about one image: a kind, and numbers such as an energy and a position.
 
-One body of convolutions, shared, and a head for each answer: what is learned for one serves the others. The answers go by
+One body of convolutions, shared, and a head for each answer: what is learned for one can serve the others. The answers go by
 name, so that Keras takes a loss, a weight and a target for each by the same names. It is an ordinary Keras model for your
 own training, `hepnn.tasks.calo_multi` is an example; a `hepnn.Tagger`, a classifier, takes models with one answer.
 """

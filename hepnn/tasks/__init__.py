@@ -170,8 +170,8 @@ TASKS: dict[str, Task] = {
             "One network with three answers: which particle, how much energy, and where.",
             (
                 Goal("accuracy", 0.75, quick=0.45),
-                Goal("σ/E over that by hand", 0.8, quick=1.5, at_least=False),
-                Goal("σ(η) over that by hand", 0.7, quick=1.5, at_least=False),
+                Goal("σ/E over that by hand", 0.9, quick=1.5, at_least=False),
+                Goal("σ(η) over that by hand", 0.4, quick=1.5, at_least=False),
             ),
         ),
         Task(

@@ -1,7 +1,7 @@
 """Which particle, how much energy, and where? One network with three answers.
 
-**The lesson.** The three questions are about the same shower, and what helps one helps the others: how deep the shower is
-tells an electron from a pion, and how much of its energy was not seen; how it leans tells where the particle came in. So the
+**The lesson.** The three questions are about the same shower, and what is seen for one can serve another: how deep the
+shower is tells an electron from a pion, and how much of its energy was not seen. So the
 convolutions are shared, and at the end there is a head for each answer (Caruana 1997, Mach. Learn. 28, 41). Keras takes a
 loss, a target and a weight for each answer by its name. The network is `hepnn.models.multi_output.multi_output`, for images
 of your own, too.
@@ -11,7 +11,9 @@ some hundredths. With equal weights the network would learn the kind, and leave 
 three about equal at the end of the training.
 
 Is sharing worth it? Beside it stand three networks with one answer each, with the same convolutions and trained on as many
-showers. Together they have three times the parameters and take three times as long.
+showers. Together they have three times the parameters and take three times as long. For that each is a little better at its
+one question, in this short training most of all at the place: what is shared has to be divided up, too. Sharing saves; that
+it also helps is to be shown in each case.
 
 * **By hand.** The kind from the share of energy in each layer, by logistic regression. The energy from the sum of cells,
   with a constant for each kind. The place from the centroid of the energy in the middle layer.
