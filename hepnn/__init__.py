@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     from hepnn.baseline import BoostedTrees as BoostedTrees
     from hepnn.errors import HepnnError as HepnnError
     from hepnn.evaluation import evaluate as evaluate
+    from hepnn.flattening import flat_weights as flat_weights
     from hepnn.generators import generate_quark_gluon as generate_quark_gluon
     from hepnn.generators import generate_showers as generate_showers
     from hepnn.generators import generate_toy as generate_toy
     from hepnn.generators import toy_jets as toy_jets
     from hepnn.readers import iterate_jets as iterate_jets
+    from hepnn.readers import jets_of as jets_of
     from hepnn.readers import open_jets as open_jets
     from hepnn.readers import read_jets as read_jets
     from hepnn.schema import Schema as Schema
     from hepnn.schema import load_schema as load_schema
+    from hepnn.shards import Shards as Shards
+    from hepnn.shards import convert as convert
     from hepnn.tagger import Tagger as Tagger
     from hepnn.tagging import tag as tag
+    from hepnn.throughput import bench as bench
     from hepnn.writers import write_scores as write_scores
 
 __version__ = "0.1.0"
@@ -32,12 +37,17 @@ _HOMES = {
     "BoostedTrees": "hepnn.baseline",
     "HepnnError": "hepnn.errors",
     "Schema": "hepnn.schema",
+    "Shards": "hepnn.shards",
     "Tagger": "hepnn.tagger",
+    "bench": "hepnn.throughput",
+    "convert": "hepnn.shards",
     "evaluate": "hepnn.evaluation",
+    "flat_weights": "hepnn.flattening",
     "generate_quark_gluon": "hepnn.generators",
     "generate_showers": "hepnn.generators",
     "generate_toy": "hepnn.generators",
     "iterate_jets": "hepnn.readers",
+    "jets_of": "hepnn.readers",
     "load_schema": "hepnn.schema",
     "open_jets": "hepnn.readers",
     "read_jets": "hepnn.readers",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Self
 
 import awkward as ak
@@ -14,10 +15,21 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from hepnn import defaults
+from hepnn import __version__, defaults, forests
 from hepnn.errors import TaggerError
-from hepnn.features import JET_FEATURES, Feature, evaluate_features, resolve_features
-from hepnn.jets import as_jets, check_jets, labels_of
+from hepnn.features import (
+    JET_FEATURES,
+    Feature,
+    by_name_or_own,
+    evaluate_features,
+    features_named,
+    names_of_features,
+    resolve_features,
+)
+from hepnn.forests import forest_model, probabilities_of, verified
+from hepnn.jets import as_jets, check_jets, labels_of, nested_like
+from hepnn.runtime import Session
+from hepnn.staging import staged
 
 __all__ = ["OBSERVABLES", "BoostedTrees"]
 
@@ -78,9 +90,70 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             early_stopping=True,
             random_state=self.seed,
         )
+        self._onnx: bytes | None = None
+        self._session: Session | None = None
         self.trees_ = trees.fit(self._columns(jets), labels, sample_weight=sample_weight)
         self.classes_ = trees.classes_
+        self.n_features_in_ = trees.n_features_in_
         return self
+
+    @property
+    def onnx_(self) -> bytes:
+        """The trees as an ONNX model (`hepnn.forests`), with the names of classes and observables."""
+        self._check_fitted()
+        if self._onnx is None:
+            about = {
+                "classes": self.classes_.tolist(),
+                "observables": names_of_features(self._features(), JET_FEATURES),
+                "settings": {name: value for name, value in self.get_params().items() if name != "observables"},
+                "version": __version__,
+            }
+            self._onnx = forest_model(self.trees_, metadata=about)
+        return self._onnx
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Returns the file, ``*.onnx``, that the trees were written to.
+
+        Raises:
+            OutputError: it exists and ``overwrite`` is not set, or cannot be written.
+            TaggerError: not grown.
+        """
+        content = self.onnx_
+        with staged(path, overwrite=overwrite) as part:
+            part.write_bytes(content)
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, custom: Iterable[Callable[..., Any] | Feature] = ()) -> BoostedTrees:
+        """Returns the trees that `save` wrote; no Python from the file is run.
+
+        Args:
+            path: the file.
+            custom: the functions of your own among the observables.
+
+        Raises:
+            TaggerError: no such file, or it is damaged.
+            FeatureError: an observable is neither built in nor among ``custom``.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise TaggerError(f"asked for the boosted trees in {path}; {error.strerror or error}.") from error
+        about = verified(content, where=str(path))
+        own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
+        trees = cls(by_name_or_own(features_named(about["observables"], JET_FEATURES, own), JET_FEATURES))
+        trees.set_params(**about["settings"])
+        trees.classes_ = np.array(about["classes"])
+        trees.n_features_in_ = len(about["observables"])
+        trees.trees_, trees._onnx, trees._session = None, content, None
+        return trees
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_session": None}  # opened again when needed
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "classes_"):
+            raise TaggerError("these trees are not grown yet: call fit(jets), or BoostedTrees.load(file).")
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float64]:
         """Returns the probability of each class, (jet, class), columns as in ``classes_``.
@@ -88,9 +161,21 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         Raises:
             TaggerError: not fitted.
         """
-        if not hasattr(self, "trees_"):
-            raise TaggerError("these trees are not grown yet: call fit(jets).")
-        return np.asarray(self.trees_.predict_proba(self._columns(jets)))
+        self._check_fitted()
+        columns = self._columns(jets)
+        if self.trees_ is not None:
+            return np.asarray(self.trees_.predict_proba(columns))
+        if self._session is None:
+            self._session = Session(self.onnx_)
+        return probabilities_of(self._session.run({forests.INPUT: columns}))
+
+    def records(self, probabilities: npt.NDArray[Any]) -> ak.Array:
+        """Returns probabilities, (jet, class), as records with one field a class, (jet,)."""
+        return ak.zip({str(name): probabilities[:, i] for i, name in enumerate(self.classes_)})
+
+    def __call__(self, jets: ak.Array) -> ak.Array:
+        """Returns the probabilities as records with one field a class, nested like ``jets``."""
+        return nested_like(jets, lambda flat: self.records(self.predict_proba(flat)))
 
     def predict(self, jets: ak.Array) -> npt.NDArray[Any]:
         """Returns the most probable class of each jet, (jet,)."""
@@ -101,9 +186,11 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Returns the share of jets whose most probable class is the true one."""
         return float(np.average(self.predict(jets) == labels_of(as_jets(jets), y), weights=sample_weight))
 
+    def _features(self) -> tuple[Feature, ...]:
+        return resolve_features(self.observables, JET_FEATURES)
+
     def _columns(self, jets: ak.Array) -> npt.NDArray[np.float32]:
-        features = resolve_features(self.observables, JET_FEATURES)
-        return evaluate_features(check_jets(as_jets(jets)), features, collection=None)
+        return evaluate_features(check_jets(as_jets(jets)), self._features(), collection=None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -27,18 +27,19 @@ import numpy.typing as npt
 from hepnn.alignment import CENTERS, Plane, plane_of, wrapped
 from hepnn.errors import InputError
 from hepnn.formulas import Columns
+from hepnn.image_representation import ImageRepresentation
 from hepnn.images import NORMALIZATIONS
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
     Deposits,
-    ImageRepresentation,
     Images,
     blocks_of_images,
     check_finite,
     check_known,
     dense_images,
     pixels_in_frame,
+    share_outside,
     sparse_images,
 )
 from hepnn.tensors import Contents
@@ -87,14 +88,19 @@ class CaloImage(ImageRepresentation):
     center: str = "hardest"
     normalize: str | None = None
     data_format: str = "channels_last"
+    quantity: ClassVar[str] = "energy"
 
     def __post_init__(self) -> None:
         for name in ("size", "width", "time_edges"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not all(isinstance(number, int | np.integer) for number in (*self.size, self.n_layers)):
+            raise InputError(f"asked for images of {self.size} pixels and {self.n_layers} layers; give whole numbers.")
         if len(self.size) != 2 or len(self.width) != 2 or min(self.size) < 1 or min(self.width) <= 0:
             raise InputError(
                 f"asked for images of {self.size} pixels in a frame of {self.width}; give a number above 0 for η and φ each."
             )
+        object.__setattr__(self, "size", tuple(map(int, self.size)))  # NumPy's cannot be saved
+        object.__setattr__(self, "n_layers", int(self.n_layers))
         if self.width[1] > 2 * np.pi or self.n_layers < 1:
             raise InputError(
                 f"asked for a frame of {self.width[1]} in φ and {self.n_layers} layers; give at most 2π, and at least 1."
@@ -125,11 +131,22 @@ class CaloImage(ImageRepresentation):
         return tuple(shape)
 
     @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """Mirror images: a calorimeter without a magnetic field knows neither left nor right."""
+        return ("flip",)
+
+    @property
     def channel_axis(self) -> int:
         """Which axis of an image its channels are."""
         channels = "one" if "one" in self.axes else "layer"
         before = self.axes[: self.axes.index(channels)]
         return len(before) + before.count("pixel")  # a pixel stands for two axes
+
+    @property
+    def plane_axes(self) -> tuple[int, int]:
+        """Which axes of an image η and φ are."""
+        first = self.axes.index("pixel")
+        return first, first + 1
 
     def contents(self) -> dict[str, Contents]:
         """Returns what the tensor holds, by its name."""
@@ -188,12 +205,13 @@ class CaloImage(ImageRepresentation):
         kept = np.logical_and.reduce([(places[axis] >= 0) & (places[axis] < lengths[axis]) for axis in self.axes])
         at = np.ravel_multi_index([places[axis][kept] for axis in self.axes], [lengths[axis] for axis in self.axes])
         inside = inside[kept]
+        lost = share_outside(plane.pt, plane.jet, inside, n_images=len(plane.counts))
         shower, energy = plane.jet[inside], plane.pt[inside]
         n_showers = len(plane.counts)
         if self.normalize is not None:
             total = NORMALIZATIONS[self.normalize](energy, shower, at, (n_showers, math.prod(self.shape)))
             energy = energy / np.where(total > 0, total, 1)[shower]
-        return Deposits(shower, at, energy, plane.counts - np.bincount(shower, minlength=n_showers))
+        return Deposits(shower, at, energy, plane.counts - np.bincount(shower, minlength=n_showers), lost)
 
 
 def pixelate_cells(showers: ak.Array, image: CaloImage | None = None) -> npt.NDArray[np.float32]:
@@ -214,7 +232,8 @@ def _check_showers(showers: ak.Array, names: tuple[str, ...]) -> None:
     if not isinstance(showers, ak.Array) or showers.ndim != 1 or not {"eta", "phi", "cells"} <= set(showers.fields):
         found = f"the fields {', '.join(showers.fields)}" if isinstance(showers, ak.Array) else type(showers).__name__
         raise InputError(
-            f"asked for showers, an awkward array of records with eta, phi and a list of cells; found {found}."
+            f"asked for showers, an awkward array of records with eta, phi and a list of cells; found {found}. "
+            "Jets of particles have the representation 'jet-image'."
         )
     missing = [name for name in names if name not in showers.cells.fields]
     if missing:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from hepnn import defaults
 from hepnn.augmentation import augmenter
-from hepnn.errors import FeatureError, InputError
+from hepnn.errors import InputError
 from hepnn.features import (
     JET_FEATURES,
     PARTICLE_FEATURES,
@@ -31,13 +31,21 @@ from hepnn.features import (
     available,
     by_name_or_own,
     evaluate_features,
+    features_named,
+    names_of_features,
     resolve_features,
 )
 from hepnn.jets import check_jets, collections_of, members_of
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
 from hepnn.tensors import JET, Augment, Contents, TensorSpec
 
-__all__ = ["Clouds", "Collection", "ParticleCloud", "Sequences", "cloud_for"]
+__all__ = [
+    "Clouds",
+    "Collection",
+    "ParticleCloud",
+    "Sequences",
+    "cloud_for",
+]
 
 Names = str | Iterable[str | Feature | Callable[..., Any]]
 """Names of features or of sets of them, or Python functions."""
@@ -155,13 +163,18 @@ class Clouds:
                 raise InputError(f"asked for {width} slots a jet; found a jet with {longest} {name}.")
             slots = np.arange(width)
             mask = slots < lengths[:, None]
-            if len(sequences.values):
+            n_features = sequences.values.shape[1]
+            if not len(sequences.values):
+                values = np.zeros((mask.size, n_features), np.float32)
+            elif isinstance(rows, slice) and rows.step in (None, 1):  # jets side by side: their values are, too
+                first = self._starts[name][rows][:1].sum()
+                values = np.zeros((mask.size, n_features), np.float32)
+                values[np.flatnonzero(mask)] = sequences.values[first : first + lengths.sum()]
+            else:
                 index = self._starts[name][rows][:, None] + slots
                 values = sequences.values.take(index, axis=0, mode="clip")  # what is beyond the end is padding
                 values[~mask] = 0
-            else:
-                values = np.zeros((*mask.shape, sequences.values.shape[1]), np.float32)
-            inputs[name] = values
+            inputs[name] = values.reshape(*mask.shape, n_features)
             inputs[f"{name}_mask"] = mask
         if self.jet is not None:
             inputs[JET] = self.jet[rows]
@@ -239,6 +252,18 @@ class ParticleCloud:
             contents[JET] = Contents(*_about(self.jet_features))
         return contents
 
+    @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """Turn jets about their axis."""
+        return ("rotate",)
+
+    def left_out(self, clouds: Clouds) -> str:
+        """Returns in words what of the jets is not in their clouds; "" for nothing."""
+        cut = {name: number for name, number in clouds.n_truncated.items() if number}
+        return ", ".join(
+            f"{number} jets were cut to {self.collections[name].max_particles} {name}" for name, number in cut.items()
+        )
+
     def augmenter(self, names: Sequence[str]) -> Augment:
         """Returns the function that varies a training batch; ``names`` are keys of `hepnn.augmentation.AUGMENTATIONS`.
 
@@ -262,14 +287,14 @@ class ParticleCloud:
         return {
             "collections": {
                 name: {
-                    "features": _names(collection.features, PARTICLE_FEATURES),
+                    "features": names_of_features(collection.features, PARTICLE_FEATURES),
                     "max_particles": collection.max_particles,
                     "order_by": collection.order_by,
                     "descending": collection.descending,
                 }
                 for name, collection in self.collections.items()
             },
-            "jet_features": _names(self.jet_features, JET_FEATURES),
+            "jet_features": names_of_features(self.jet_features, JET_FEATURES),
         }
 
     @classmethod
@@ -285,10 +310,12 @@ class ParticleCloud:
         """
         return cls(
             {
-                name: Collection(**{**options, "features": _by_name(options["features"], PARTICLE_FEATURES, custom)})
+                name: Collection(
+                    **{**options, "features": features_named(options["features"], PARTICLE_FEATURES, custom)}
+                )
                 for name, options in description["collections"].items()
             },
-            _by_name(description["jet_features"], JET_FEATURES, custom),
+            features_named(description["jet_features"], JET_FEATURES, custom),
         )
 
 
@@ -331,28 +358,8 @@ def cloud_for(
     )
 
 
-def _by_name(
-    names: Sequence[str | Mapping[str, str]], known: dict[str, Feature], custom: Mapping[str, Callable[..., Any]]
-) -> tuple[Feature, ...]:
-    wanted: list[Any] = []
-    for name in names:
-        if isinstance(name, str):
-            wanted.append(name)
-        elif name["custom"] in custom:
-            wanted.append(custom[name["custom"]])
-        else:
-            raise FeatureError(f"it has the feature {name['custom']!r}, which is not hepnn's.")
-    return resolve_features(wanted, known)
-
-
 def _about(features: Sequence[Feature]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(feature.name for feature in features), tuple(feature.unit for feature in features)
-
-
-def _names(features: Sequence[Feature], known: dict[str, Feature]) -> list[str | dict[str, str]]:
-    return [
-        feature if isinstance(feature, str) else {"custom": feature.name} for feature in by_name_or_own(features, known)
-    ]
 
 
 def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:

@@ -15,10 +15,13 @@ __all__ = [
     "MODEL",
     "N_BUCKETS",
     "PATIENCE",
+    "PRECISION",
+    "REPRESENTATION",
     "SCALING",
     "SCORE_PREFIX",
     "SCORE_TREE",
     "SEED",
+    "STEP",
     "VALIDATION_FRACTION",
     "WARMUP",
     "WEIGHT_DECAY",
@@ -27,7 +30,8 @@ __all__ = [
 MODEL = "gru"
 FEATURES = "auto"
 SCALING = "fitted"
-AUGMENT = ("rotate",)
+AUGMENT = "auto"
+REPRESENTATION = "auto"
 MAX_PARTICLES = 128  # as in the JetClass set (arXiv:2202.03772)
 
 EPOCHS = 13
@@ -40,5 +44,9 @@ PATIENCE = 5  # epochs
 VALIDATION_FRACTION = 0.1
 SEED = 0
 
+PRECISION = "float32"  # of scoring
+STEP = 10_000
+"""Entries read at once: some 20 MB of jets, whose tensors take as much. Arrays of more than 32 MB get fresh memory each
+time, and filling that takes longer than computing what goes in."""
 SCORE_TREE = "hepnn"
 SCORE_PREFIX = "hepnn_"

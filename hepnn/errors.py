@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "ClusterError",
     "DependencyError",
     "FeatureError",
     "HepnnError",
@@ -68,6 +69,12 @@ class DependencyError(HepnnError, ImportError):
     """An optional package is missing; the message says which command installs it."""
 
     exit_code = 8
+
+
+class ClusterError(HepnnError, RuntimeError):
+    """Workers on other processors or machines cannot be reached, cannot take the work, or died of it."""
+
+    exit_code = 11
 
 
 class HepnnWarning(UserWarning):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hepnn.discriminants import discriminant
 from hepnn.errors import InputError, closest
 from hepnn.multiclass import (
     MeasuredMatrix,
@@ -31,7 +32,6 @@ from hepnn.roc import (
     Measured,
     Roc,
     auc,
-    binary_discriminant,
     rejection_at,
     require_finite,
     roc,
@@ -44,12 +44,14 @@ __all__ = [
     "Separation",
     "evaluate",
     "score_histograms",
+    "separate",
 ]
 
 Floats = npt.NDArray[np.floating[Any]]
 
-EFFICIENCIES = (0.3, 0.5, 0.7)
-"""Signal efficiencies at which the field quotes rejection (Kasieczka et al. 2019, arXiv:1902.09914)."""
+EFFICIENCIES = (0.3, 0.5, 0.7, 0.99)
+"""Signal efficiencies at which the field quotes rejection (Kasieczka et al. 2019, arXiv:1902.09914; the last, of some
+classes, in Qu, Li, Qian 2022, arXiv:2202.03772)."""
 
 _REST = "rest"
 """Name of all classes but the signal, taken together."""
@@ -182,6 +184,7 @@ def evaluate(
     *,
     signal: str | None = None,
     background: str | None = None,
+    fractions: Mapping[str, float] | None = None,
     weights: Floats | None = None,
 ) -> Evaluation:
     """Returns how well ``probabilities`` tell the classes apart.
@@ -193,6 +196,8 @@ def evaluate(
         signal: the class to find; None for each in turn but the background.
         background: the class to reject, by p_S/(p_S + p_B). None for the other of two classes (of which the
             second is then the signal, as in scikit-learn), or for all other classes together, by p_S.
+        fractions: of each background, for the signal by ln(p_S/Σ f_B p_B), as `hepnn.discriminants.log_ratio` says;
+            then it stands against each of them.
         weights: (jet,) or None.
 
     Raises:
@@ -207,17 +212,14 @@ def evaluate(
     _check_roles(n_jets, signal, background)
     if background is None and len(classes) == 2:
         background = next(name for name in classes if name != (signal or classes[1]))
-    signals = [signal] if signal else [name for name in classes if n_jets[name] and name != background]
     predicted = np.asarray(classes)[probabilities.argmax(axis=1)]
     separations = []
-    for name in signals:
-        of_signal = probabilities[:, classes.index(name)]
-        if background is None:
-            chosen, scores = np.ones(len(labels), bool), of_signal
-        else:
-            chosen = (labels == name) | (labels == background)
-            scores = binary_discriminant(of_signal, probabilities[:, classes.index(background)])
-        separations.append(_separation(labels[chosen], scores[chosen], name, background or _REST, weights[chosen]))
+    for name, against in _pairs(n_jets, signal, background, fractions):
+        chosen = np.ones(len(labels), bool) if against is None else (labels == name) | (labels == against)
+        scores = discriminant(
+            probabilities[chosen], classes=classes, signal=name, background=against, fractions=fractions
+        )
+        separations.append(separate(labels[chosen], scores, signal=name, background=against, weights=weights[chosen]))
     return Evaluation(
         classes,
         n_jets,
@@ -229,19 +231,75 @@ def evaluate(
     )
 
 
-def _separation(labels: npt.NDArray[Any], scores: Floats, signal: str, background: str, weights: Floats) -> Separation:
-    is_signal = labels == signal
+def separate(
+    labels: npt.ArrayLike,
+    scores: Floats,
+    *,
+    signal: str,
+    background: str | None = None,
+    weights: Floats | None = None,
+) -> Separation:
+    """Returns how well any score, of whatever origin, tells ``signal`` from ``background``.
+
+    Args:
+        labels: (jet,) class names. Other classes are left out, unless ``background`` is None.
+        scores: (jet,), high for signal, in any units.
+        signal: the class to find.
+        background: the class to reject; None for all others together.
+        weights: (jet,) or None.
+
+    Raises:
+        InputError: lengths differ, a score is not finite, or signal or background have no weight.
+    """
+    labels = class_names(labels)
+    scores = np.asarray(scores, np.float64)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
+    for what, values in (("scores", scores), ("weights", weights)):
+        require_finite(values, labels.shape, what)
+    if background is not None:
+        chosen = (labels == signal) | (labels == background)
+        labels, scores, weights = labels[chosen], scores[chosen], weights[chosen]
+    is_signal = np.asarray(labels == signal, bool)
     curve = roc(is_signal, scores, weights=weights)
     return Separation(
         signal,
-        background,
+        background or _REST,
         int(is_signal.sum()),
         int((~is_signal).sum()),
         auc(is_signal, scores, weights=weights),
         {at: rejection_at(curve, at) for at in EFFICIENCIES},
         curve,
-        score_histograms(np.where(is_signal, signal, background), scores, weights=weights),
+        score_histograms(
+            np.where(is_signal, signal, background or _REST), scores, limits=_limits(scores), weights=weights
+        ),
     )
+
+
+def _limits(scores: Floats) -> tuple[float, float]:
+    """Where histograms of scores begin and end: 0 and 1 for those of probabilities, else the least and the greatest."""
+    least, greatest = float(scores.min()), float(scores.max())
+    return (0.0, 1.0) if least >= 0 and greatest <= 1 else (least, greatest if greatest > least else least + 1)
+
+
+def _pairs(
+    n_jets: Mapping[str, int], signal: str | None, background: str | None, fractions: Mapping[str, float] | None
+) -> list[tuple[str, str | None]]:
+    """Signals and backgrounds that stand against each other."""
+    if fractions is None:
+        return [(name, background) for name in ([signal] if signal else n_jets) if n_jets[name] and name != background]
+    if signal is None:
+        raise InputError(
+            f"asked for discriminants with the fractions {dict(fractions)}; name the signal they stand against."
+        )
+    found: list[tuple[str, str | None]] = [
+        (signal, name) for name in fractions if n_jets.get(name) and background in (None, name)
+    ]
+    if not found:
+        raise InputError(
+            f"asked for {signal!r} against backgrounds with the fractions {dict(fractions)}; there are no jets of "
+            f"{background or 'any of them'}. Found {', '.join(name for name, n in n_jets.items() if n)}."
+        )
+    return found
 
 
 def _check_roles(n_jets: Mapping[str, int], signal: str | None, background: str | None) -> None:

@@ -18,7 +18,7 @@ parameter) if the feature declares what then stands for it (``missing``); any ot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ import numpy.typing as npt
 from hepnn import formulas, observables, pdg
 from hepnn.errors import FeatureError, closest
 from hepnn.formulas import Columns
+from hepnn.plugins import find_plugin, plugin_names
 
 __all__ = [
     "FEATURE_SETS",
@@ -40,6 +41,8 @@ __all__ = [
     "by_name_or_own",
     "custom_feature",
     "evaluate_features",
+    "features_named",
+    "names_of_features",
     "resolve_features",
 ]
 
@@ -225,7 +228,8 @@ def resolve_features(
         known: where names are looked up.
 
     Raises:
-        FeatureError: a name is neither a feature nor a set.
+        FeatureError: a name is neither a feature, nor a set, nor the feature of a plug-in (`hepnn.plugins`).
+        DependencyError: the plug-in cannot be imported.
     """
     found: dict[str, Feature] = {}
 
@@ -243,10 +247,12 @@ def resolve_features(
         elif known is PARTICLE_FEATURES and name in FEATURE_SETS:
             for member in FEATURE_SETS[name]:
                 add(known[member])
+        elif (added := find_plugin("features", name)) is not None:
+            add(replace(added if isinstance(added, Feature) else custom_feature(added), name=name))
         else:
+            others = [*known, *FEATURE_SETS, *plugin_names("features")]
             raise FeatureError(
-                f"asked for the feature {name!r}; closest: {closest(name, [*known, *FEATURE_SETS])}. "
-                f"Sets: {', '.join(FEATURE_SETS)}."
+                f"asked for the feature {name!r}; closest: {closest(name, others)}. Sets: {', '.join(FEATURE_SETS)}."
             )
     return tuple(found.values())
 
@@ -303,7 +309,7 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
     else:
         arguments = _columns(jets, collection)
         n = int(ak.sum(ak.num(jets[collection])))
-    values = np.empty((n, len(features)), np.float32)
+    values = np.empty((len(features), n), np.float32)  # one after another; side by side takes seven times as long
     with np.errstate(all="ignore"):  # what goes wrong is found, counted and named below
         for column, feature in enumerate(features):
             try:
@@ -317,14 +323,14 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
                     f"feature {feature.name!r} has to give one number each for {n} records of "
                     f"{collection or 'jets'}; its formula returned the shape {result.shape}."
                 )
-            values[:, column] = result
-    for column, feature in enumerate(features):
+            values[column] = result
+    for of_feature, feature in zip(values, features, strict=True):
         if feature.missing is not None:
-            values[np.isnan(values[:, column]), column] = feature.missing
+            of_feature[np.isnan(of_feature)] = feature.missing
     finite = np.isfinite(values)
     if not finite.all():
-        _refuse(jets, features, finite, collection)
-    return values
+        _refuse(jets, features, finite.T, collection)
+    return np.ascontiguousarray(values.T)
 
 
 def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.bool_], collection: str | None) -> None:
@@ -343,3 +349,36 @@ def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.
         "Particles need finite momenta with pt > 0 and energy > 0: select them, or declare the source's own code for "
         "a missing value as `sentinel` in the schema."
     )
+
+
+def names_of_features(features: Sequence[Feature], known: dict[str, Feature]) -> list[str | dict[str, str]]:
+    """Returns what JSON can hold of features; one that is not among those known is marked as the user's own."""
+    return [
+        feature if isinstance(feature, str) else {"custom": feature.name} for feature in by_name_or_own(features, known)
+    ]
+
+
+def features_named(
+    names: Sequence[str | Mapping[str, str]], known: dict[str, Feature], custom: Mapping[str, Callable[..., Any]]
+) -> tuple[Feature, ...]:
+    """Returns the features that `names_of_features` described.
+
+    Args:
+        names: their descriptions.
+        known: the built-in ones.
+        custom: the user's own by name.
+
+    Raises:
+        FeatureError: one is neither built in, nor of a plug-in, nor among ``custom``.
+    """
+    wanted: list[Any] = []
+    for name in names:
+        if isinstance(name, str):
+            wanted.append(name)
+        elif name["custom"] in custom:
+            wanted.append(custom[name["custom"]])
+        elif name["custom"] in plugin_names("features"):
+            wanted.append(name["custom"])
+        else:
+            raise FeatureError(f"it has the feature {name['custom']!r}, which is not hepnn's.")
+    return resolve_features(wanted, known)

@@ -95,7 +95,8 @@ def log_energy_rel(particles: Columns, jet: Columns) -> Any:
 
 def delta_eta(particles: Columns, jet: Columns) -> Any:
     """Returns η − η of the jet, with the sign of the latter, so that positive is away from the centre."""
-    return (particles.eta - jet.eta) * np.where(jet.eta < 0, -1, 1)
+    difference = particles.eta - jet.eta
+    return np.where(jet.eta < 0, -difference, difference)
 
 
 def delta_phi(particles: Columns, jet: Columns) -> Any:

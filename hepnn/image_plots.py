@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hepnn.errors import InputError
+from hepnn.pixels import IMAGE, Images
 from hepnn.plots import styled
 
-__all__ = ["plot_average_images", "plot_image", "plot_image_difference"]
+__all__ = ["plot_average_images", "plot_image", "plot_image_difference", "plot_overview"]
 
 Image = npt.NDArray[Any]
 
@@ -29,10 +30,14 @@ _DECADES = 6
 """Orders of magnitude that the colours of averages span at most."""
 _LINEAR_SHARE = 1e-3
 """Share of the greatest difference below which the colours of differences are linear."""
+_DIFFERENCE = "RdBu_r"
+"""Colours of differences."""
 _PER_ROW = 4
 """Panels side by side."""
 _PANEL = 3.5
 """Side of a panel, in inches."""
+_SMALL_PANEL = 2.6
+"""The same where more than `_PER_ROW` stand side by side."""
 
 
 def plot_image(
@@ -137,13 +142,87 @@ def plot_image_difference(
     if first.shape != second.shape:
         raise InputError(f"asked for the difference of two images; found the shapes {first.shape} and {second.shape}.")
     difference = first - second
-    most = float(np.abs(difference).max()) or 1.0
     with styled():
         axes = ax if ax is not None else Figure(figsize=(6.4, 5.4), layout="compressed").add_subplot()
-        mesh = _draw(axes, difference, width, SymLogNorm(_LINEAR_SHARE * most, vmin=-most, vmax=most), cmap="RdBu_r")
+        mesh = _draw(axes, difference, width, _two_sided([difference]), cmap=_DIFFERENCE)
         axes.set_title(f"{names[0]} − {names[1]}")
         _bar(mesh, axes, _label(f"difference of mean {quantity} per pixel", unit))
     return axes
+
+
+def plot_overview(images: Images, labels: Any = None, *, representation: Any, channel: str | None = None) -> Axes:
+    """Returns the first of the axes of one picture of many images, with a column for each class.
+
+    From top to bottom: one image of the class, the average, and the average less that of all other classes.
+
+    Args:
+        images: what the representation made of jets or showers.
+        labels: (image,) classes; None if they have none.
+        representation: a `hepnn.images.JetImage` or `hepnn.calo_images.CaloImage`.
+        channel: the name of one; if None, a jet image's first, and all layers of a calorimeter's summed up.
+
+    Raises:
+        InputError: no image, or an unknown channel.
+    """
+    if not len(images):
+        raise InputError("asked to draw images; found none. Choose at least one jet.")
+    quantity, unit, channel = _about(representation, channel)
+    names = np.full(len(images), "all") if labels is None else np.asarray(labels).astype(str)
+    rows: dict[str, dict[str, Image]] = {"one": {}, "average": {}, "difference": {}}
+    classes = np.unique(names)
+    for name in classes:
+        own = np.flatnonzero(names == name)
+        filled = own[np.diff(images.offsets)[own] > 0]
+        one = images.pad((filled if len(filled) else own)[:1])[IMAGE][0]
+        rows["one"][f"one: {name}"] = representation.plane(one, channel=channel)
+        rows["average"][f"average: {name}"] = representation.plane(images.moments(own)[0], channel=channel)
+        if len(classes) > 1:
+            rest = representation.plane(images.moments(names != name)[0], channel=channel)
+            others = "others" if len(classes) > 2 else classes[classes != name][0]
+            rows["difference"][f"{name} − {others}"] = rows["average"][f"average: {name}"] - rest
+    return _overview(
+        [row for row in rows.values() if row],
+        width=representation.width,
+        labels=[_label(what, unit) for what in (f"{quantity} per pixel", f"mean {quantity} per pixel", "difference")],
+    )
+
+
+def _overview(rows: list[dict[str, Image]], *, width: float | tuple[float, float], labels: list[str]) -> Axes:
+    """Draws rows of images, by their titles, each on a scale of its own; the third row are differences."""
+    n_columns = len(rows[0])
+    side = _PANEL if n_columns <= _PER_ROW else _SMALL_PANEL
+    with styled():
+        figure = Figure(figsize=(1.8 + side * n_columns, 0.6 + 1.05 * side * len(rows)), layout="compressed")
+        panels = figure.subplots(len(rows), n_columns, sharex=True, sharey=True, squeeze=False)
+        for number, (row, label) in enumerate(zip(rows, labels, strict=False)):
+            drawn = list(row.values())
+            norm, cmap = (_two_sided(drawn), _DIFFERENCE) if number == 2 else (_logarithmic(drawn), "viridis")
+            for axes, (title, image) in zip(panels[number], row.items(), strict=False):
+                mesh = _draw(axes, image, width, norm, cmap=cmap)
+                axes.set_title(title)
+                axes.label_outer()
+            _bar(mesh, panels[number].tolist(), label)
+    first: Axes = panels[0, 0]
+    return first
+
+
+def _about(representation: Any, channel: str | None) -> tuple[str, str, str | None]:
+    """What a pixel of a channel sums up, its unit, and the channel that is meant."""
+    contents = representation.contents()[IMAGE]
+    units = dict(zip(contents.features, contents.units, strict=True))
+    if channel is None and representation.quantity != "energy":
+        channel = contents.features[0]
+    if channel is None:
+        return representation.quantity, contents.units[0], None
+    kind, _, what = channel.rpartition("_")
+    what = {"pt": "$p_T$", "count": "particles"}.get(what, what)
+    return f"{kind.replace('_', ' ')} {what}".strip(), units.get(channel, "1"), channel
+
+
+def _two_sided(images: list[Image]) -> Normalize:
+    """The colours of differences, the same to both sides of 0."""
+    most = max(float(np.abs(image).max()) for image in images) or 1.0
+    return SymLogNorm(_LINEAR_SHARE * most, vmin=-most, vmax=most)
 
 
 def _check(image: Image, what: str) -> None:
@@ -185,6 +264,8 @@ def _draw(axes: Axes, image: Image, width: float | tuple[float, float], norm: No
 def _bar(mesh: Any, axes: Axes | list[Axes], label: str) -> None:
     figure = axes[0].figure if isinstance(axes, list) else axes.figure
     bar = figure.colorbar(mesh, ax=axes, label=label)
+    if isinstance(mesh.norm, SymLogNorm):  # within its linear part labels would touch
+        bar.set_ticks([tick for tick in bar.get_ticks() if tick == 0 or abs(tick) > 2 * mesh.norm.linthresh])
     bar.ax.grid(False)
 
 

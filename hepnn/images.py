@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -33,18 +33,19 @@ import numpy.typing as npt
 from hepnn.alignment import CENTERS, FLIPS, ROTATIONS, SUBJET_RADIUS, Plane, plane_of, wrapped
 from hepnn.errors import FeatureError, InputError
 from hepnn.formulas import Columns
+from hepnn.image_representation import ImageRepresentation
 from hepnn.jets import check_jets, members_of
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
     Deposits,
-    ImageRepresentation,
     Images,
     blocks_of_images,
     check_finite,
     check_known,
     dense_images,
     pixels_in_frame,
+    share_outside,
     sparse_images,
     sums_at,
 )
@@ -134,9 +135,10 @@ class JetImage(ImageRepresentation):
     normalize: str | None = None
     data_format: str = "channels_last"
     subjet_radius: float = SUBJET_RADIUS
+    quantity: ClassVar[str] = "pT"
 
     def __post_init__(self) -> None:
-        if self.size < 1 or not 0 < self.width <= 2 * np.pi:
+        if not isinstance(self.size, int | np.integer) or self.size < 1 or not 0 < self.width <= 2 * np.pi:
             raise InputError(
                 f"asked for images of {self.size} pixels in a width of {self.width}; give at least 1 pixel, and a width "
                 "above 0 and up to 2π."
@@ -144,8 +146,12 @@ class JetImage(ImageRepresentation):
         if not self.subjet_radius > 0:
             raise InputError(f"asked for subjets of radius {self.subjet_radius}; give one above 0.")
         if isinstance(self.channels, str) or not self.channels or len(set(self.channels)) < len(self.channels):
-            raise InputError(f"asked for the channels {self.channels!r}; give a list of names, each once: ('pt',).")
+            raise InputError(
+                f"asked for the channels {self.channels!r}; give a list of names, each once: ('pt',), on the "
+                "command line channels=pt,"
+            )
         object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "size", int(self.size))  # NumPy's cannot be saved
         for name in self.channels:
             check_known({"channels": name}, {"channels": CHANNELS})
         check_known(
@@ -167,9 +173,19 @@ class JetImage(ImageRepresentation):
         return self.size, self.size, len(self.channels)
 
     @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """Mirror images, unless a flip has chosen one of them; turning them would undo the alignment, or blur it."""
+        return ("flip",) if self.flip is None else ()
+
+    @property
     def channel_axis(self) -> int:
         """Which axis of an image its channels are."""
         return 0 if self.data_format == "channels_first" else 2
+
+    @property
+    def plane_axes(self) -> tuple[int, int]:
+        """Which axes of an image η and φ are."""
+        return (1, 2) if self.data_format == "channels_first" else (0, 1)
 
     def contents(self) -> dict[str, Contents]:
         """Returns what the tensor holds, by its name."""
@@ -193,7 +209,7 @@ class JetImage(ImageRepresentation):
         """Yields what each block of jets deposits."""
         if members_of(check_jets(jets)) != "particles":
             raise InputError(
-                "asked for images of particles; found showers of cells. Use hepnn.calo_images.CaloImage()."
+                "asked for images of particles; found showers of cells. Use the representation 'calo-image'."
             )
         counts = ak.to_numpy(ak.num(jets.particles))
         axis = Columns(jets, what="jet")
@@ -229,6 +245,7 @@ class JetImage(ImageRepresentation):
         )
         jet = plane.jet[inside]
         n_outside = plane.counts - np.bincount(jet, minlength=n_jets)
+        lost = share_outside(quantities["pt"], plane.jet, inside, n_images=n_jets)
         quantities = {name: values[inside] for name, values in quantities.items()}
         if self.normalize is not None:
             for name in quantities.keys() - {"count"}:
@@ -248,7 +265,7 @@ class JetImage(ImageRepresentation):
                 part = (part[0][members], part[1][members], part[2][members])
             parts.append(part)
         jet, at, value = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return Deposits(jet, at, value, n_outside)
+        return Deposits(jet, at, value, n_outside, lost)
 
 
 def pixelate(jets: ak.Array, image: JetImage | None = None) -> npt.NDArray[np.float32]:

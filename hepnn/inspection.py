@@ -25,7 +25,7 @@ from hepnn.readers import Source, read_jets
 from hepnn.readers.formats import details, open_table
 from hepnn.readers.sources import locate
 from hepnn.readers.tables import Table, column_names
-from hepnn.schema import SCHEMAS, Schema, find_schema, load_schema
+from hepnn.schema import Schema, find_schema, known_schemas, load_schema
 from hepnn.schema.template import guess, to_toml
 
 __all__ = ["FieldSummary", "Inspection", "JetSummary", "SchemaFit", "inspect", "render", "write_schema"]
@@ -190,7 +190,7 @@ def inspect(
         schema=None if found is None else found.name,
         reason=reason,
         layout=None if found is None else found.layout,
-        fits=tuple(_fit(load_schema(name), names) for name in SCHEMAS),
+        fits=tuple(_fit(each, names) for each in known_schemas()),
         jets=None if found is None else _summary(table, found, max_particles, max_jets),
     )
 
@@ -216,7 +216,7 @@ def write_schema(source: Source, *, schema: str | Path | Schema = "auto", tree: 
 
 def _table(source: Source, schema: str | Path | Schema, tree: str | None) -> Table:
     location = locate(source)[0]
-    known = [load_schema(name) for name in SCHEMAS] if schema == "auto" else [load_schema(schema)]
+    known = known_schemas() if schema == "auto" else [load_schema(schema)]
     candidates = tuple(dict.fromkeys(name for each in known for name in each.trees))
     return open_table(location.file, tree=location.tree or tree, candidates=candidates)
 
@@ -234,7 +234,7 @@ def _fit(schema: Schema, names: frozenset[str]) -> SchemaFit:
 
 def _why_not(names: frozenset[str], table: Table) -> str:
     """Returns why no built-in schema fits, and what the nearest would need."""
-    fits = [_fit(load_schema(name), names) for name in SCHEMAS]
+    fits = [_fit(each, names) for each in known_schemas()]
     with_jets = [fit for fit in fits if not fit.missing_jets and load_schema(fit.name).jets]
     if len({fit.name for fit in fits if not fit.missing_jets and not fit.missing_records}) > 1:
         return "several schemas fit; name one with --schema"

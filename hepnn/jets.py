@@ -20,6 +20,7 @@ behave as four-vectors, with ``jets.mass``, ``jets.particles.deltaR(jets)`` and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import awkward as ak
@@ -31,12 +32,14 @@ from hepnn.errors import InputError
 
 __all__ = [
     "JET_FIELDS",
+    "MEMBERS",
     "PARTICLE_FIELDS",
     "as_jets",
     "check_jets",
     "collections_of",
     "labels_of",
     "members_of",
+    "nested_like",
 ]
 
 vector.register_awkward()
@@ -137,3 +140,20 @@ def labels_of(jets: ak.Array, y: Any = None) -> npt.NDArray[Any]:
     if labels.shape != (len(jets),):
         raise InputError(f"asked for one class for each of {len(jets)} jets; found the shape {labels.shape}.")
     return labels
+
+
+def nested_like(jets: ak.Array, of_flat: Callable[[ak.Array], ak.Array]) -> ak.Array:
+    """Returns what a function gives for jets, (jet,), nested like the jets: (event, jet), for one.
+
+    Args:
+        jets: records, (jet,) or in lists of any depth, in memory or virtual.
+        of_flat: takes the jets as one list, (jet,), and gives one value or record each.
+    """
+    counts = []
+    while isinstance(jets, ak.Array) and jets.ndim > 1:
+        counts.append(ak.num(jets))
+        jets = ak.flatten(jets)
+    made = of_flat(jets)
+    for number in reversed(counts):
+        made = ak.unflatten(made, number)
+    return made

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import InputError
-from hepnn.roc import Measured, auc, binary_discriminant, plain, require_finite, share_with_error
+from hepnn.roc import SMALLEST_PROBABILITY, Measured, auc, binary_discriminant, plain, require_finite, share_with_error
 
 __all__ = [
     "MeasuredMatrix",
@@ -28,9 +28,6 @@ __all__ = [
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.intp]
-
-_SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
-"""What a probability of 0 counts as in a logarithm; scikit-learn's choice."""
 
 
 class MeasuredMatrix(NamedTuple):
@@ -91,7 +88,7 @@ def log_loss(
     probabilities = checked_probabilities(probabilities, len(truth), classes)
     total = probabilities.sum(axis=1)
     of_truth = np.divide(probabilities[np.arange(len(truth)), truth], total, out=0 * total, where=total > 0)
-    loss = -np.log(np.clip(of_truth, _SMALLEST_PROBABILITY, 1))
+    loss = -np.log(np.clip(of_truth, SMALLEST_PROBABILITY, 1))
     value = np.average(loss, weights=weights)
     return Measured(float(value), float(np.sqrt((weights**2 * (loss - value) ** 2).sum()) / weights.sum()))
 
@@ -213,10 +210,10 @@ def truth_of(labels: npt.ArrayLike, classes: Sequence[str], weights: Floats | No
     truth = _indices(class_names(labels), classes)
     weights = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
     require_finite(weights, truth.shape, "weights")
-    for i in np.unique(truth):
-        if not weights[truth == i].sum() > 0:
-            raise InputError(
-                f"asked for weights that count jets; those of the class {classes[i]!r} have the sum "
-                f"{weights[truth == i].sum():g}. Take other weights, or leave the class out."
-            )
+    sums = np.bincount(truth, weights, len(classes))
+    for i in np.flatnonzero((np.bincount(truth, minlength=len(classes)) > 0) & ~(sums > 0)).tolist():
+        raise InputError(
+            f"asked for weights that count jets; those of the class {classes[i]!r} have the sum {sums[i]:g}. Take other "
+            "weights, or leave the class out."
+        )
     return truth, weights

@@ -182,9 +182,12 @@ def write_onnx(
 
     Raises:
         TaggerError: not fitted, or the network cannot be written as ONNX; the message says why.
-        OutputError: a file exists and ``overwrite`` is not set, or cannot be written.
+        OutputError: the file's name does not end in .onnx, a file exists and ``overwrite`` is not set, or cannot be
+            written.
     """
     target = Path(path)
+    if target.suffix != ".onnx":
+        raise OutputError(f"asked to write an ONNX model to {target}; give a name that ends in .onnx.")
     content = tagger.onnx_
     if content is None:
         raise TaggerError(f"asked to write the tagger's network as ONNX; {tagger.why_keras_}")

@@ -13,31 +13,25 @@ precision and kept in single.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import InputError, closest
-from hepnn.image_augmentation import image_augmenter
-from hepnn.scaling import Scaling
-from hepnn.tensors import Augment, TensorSpec
 
 __all__ = [
     "DATA_FORMATS",
     "IMAGE",
     "Deposits",
-    "ImageRepresentation",
     "Images",
     "blocks_of_images",
     "check_finite",
     "check_known",
     "dense_images",
     "pixels_in_frame",
+    "share_outside",
     "sparse_images",
     "sums_at",
 ]
@@ -63,12 +57,14 @@ class Deposits(NamedTuple):
         pixel: (entry,) the index into the image, flattened.
         value: (entry,) what is added there.
         n_outside: (image,) records outside the frame.
+        share_outside: (image,) the share of pT, or of energy, that they carry.
     """
 
     image: Integers
     pixel: Integers
     value: Floats
     n_outside: Integers
+    share_outside: Floats
 
 
 class Images:
@@ -80,6 +76,7 @@ class Images:
         pixels: (pixel,) int32, the indices into the flattened image of those that are not 0, rising in each jet.
         values: (pixel,) float32, what they hold.
         n_outside: (jet,) how many records lay outside the frame.
+        share_outside: (jet,) the share of the jet's pT, or of the shower's energy, that they carry.
     """
 
     def __init__(
@@ -89,8 +86,10 @@ class Images:
         pixels: npt.NDArray[np.int32],
         values: npt.NDArray[np.float32],
         n_outside: Integers,
+        share_outside: Floats,
     ) -> None:
-        self.shape, self.offsets, self.pixels, self.values, self.n_outside = shape, offsets, pixels, values, n_outside
+        self.shape, self.offsets, self.pixels, self.values = shape, offsets, pixels, values
+        self.n_outside, self.share_outside = n_outside, share_outside
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -99,7 +98,8 @@ class Images:
         """The images of the jets ``rows``, a copy."""
         rows = self._rows(rows)
         entries, counts = self._entries(rows)
-        return Images(self.shape, _offsets(counts), self.pixels[entries], self.values[entries], self.n_outside[rows])
+        pixels, values = self.pixels[entries], self.values[entries]
+        return Images(self.shape, _offsets(counts), pixels, values, self.n_outside[rows], self.share_outside[rows])
 
     @property
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
@@ -163,79 +163,6 @@ class Images:
         return np.repeat(self.offsets[rows], counts) + within, counts
 
 
-class ImageRepresentation(ABC):
-    """What the representations of jets and showers as images have in common (see `hepnn.tensors.Representation`).
-
-    Attributes:
-        data_format: ``channels_last`` or ``channels_first``.
-    """
-
-    data_format: str
-
-    @property
-    @abstractmethod
-    def channel_axis(self) -> int:
-        """Which axis of an image its channels are."""
-
-    def specs(self, images: Images, *, scaling: str) -> dict[str, TensorSpec]:
-        """Returns what the network is told of the images.
-
-        Args:
-            images: those of the training jets.
-            scaling: "fixed" to leave the pixels as they are, "fitted" to divide each channel by the root mean square of
-                its pixels that are not empty. Either way an empty pixel is 0.
-
-        Raises:
-            InputError: another scaling.
-        """
-        if scaling not in ("fixed", "fitted"):
-            raise InputError(f"asked for the scaling {scaling!r}; known: fixed, fitted.")
-        n_channels = images.shape[self.channel_axis]
-        scale = np.ones(n_channels)
-        if scaling == "fitted":
-            channel = np.unravel_index(images.pixels, images.shape)[self.channel_axis]
-            squares = sums_at(channel, images.values.astype(np.float64) ** 2, n=n_channels)
-            counts = np.bincount(channel, minlength=n_channels)
-            scale = np.sqrt(np.divide(counts, squares, out=scale, where=squares > 0))
-        limit = float(np.finfo(np.float32).max)
-        of_channels = Scaling(
-            (0.0,) * n_channels, tuple(map(float, scale)), (-limit,) * n_channels, (limit,) * n_channels
-        )
-        return {IMAGE: TensorSpec(images.shape, of_channels, channel_axis=self.channel_axis)}
-
-    def augmenter(self, names: Sequence[str]) -> Augment:
-        """Returns the function that varies a training batch.
-
-        Args:
-            names: keys of `hepnn.image_augmentation.IMAGE_AUGMENTATIONS`.
-
-        Raises:
-            InputError: an unknown name.
-        """
-        return image_augmenter(names, data_format=self.data_format)
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the arguments with which a `hepnn.Tagger` makes this representation."""
-        return {"representation": self}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns a description that JSON can hold."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]  # every child is a dataclass
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-    @classmethod
-    def from_dict(
-        cls, description: Mapping[str, Any], *, custom: Mapping[str, Callable[..., Any]] = MappingProxyType({})
-    ) -> Self:
-        """Returns the representation that `to_dict` described.
-
-        Args:
-            description: what `to_dict` returned.
-            custom: the user's own features, as other representations take them; images have none.
-        """
-        return cls(**description)
-
-
 def sums_at(index: Integers, values: Floats, *, n: int) -> Floats:
     """Returns the sums of ``values``, (entry,), with the same index, (n,)."""
     # of no entries NumPy makes integers
@@ -263,6 +190,21 @@ def pixels_in_frame(
     return inside, column[inside].astype(np.int64) * size[1] + row[inside].astype(np.int64)
 
 
+def share_outside(weights: Floats, image: Integers, inside: Integers, *, n_images: int) -> Floats:
+    """Returns the share of the weight of each image's records that lies outside the frame, (image,); 0 of no weight.
+
+    Args:
+        weights: (record,); negative ones, which noise makes, do not count.
+        image: (record,) that each belongs to.
+        inside: indices of the records in the frame.
+        n_images: of all.
+    """
+    weights = np.maximum(weights, 0)
+    total = sums_at(image, weights, n=n_images)
+    kept = sums_at(image[inside], weights[inside], n=n_images)
+    return 1 - np.divide(kept, total, out=np.ones(n_images), where=total > 0)
+
+
 def blocks_of_images(counts: Integers, shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
     """Yields the blocks in which images are summed up: a slice of jets, and that of their records.
 
@@ -285,7 +227,7 @@ def sparse_images(blocks: Iterable[Deposits], shape: tuple[int, ...]) -> Images:
         shape: of one image.
     """
     counts, pixels = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    values, outside = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    values, outside, share = [np.empty(0, np.float32)], [np.empty(0, np.int64)], [np.empty(0)]
     size = math.prod(shape)
     for deposits in blocks:
         dense = _summed(deposits, size)
@@ -295,8 +237,16 @@ def sparse_images(blocks: Iterable[Deposits], shape: tuple[int, ...]) -> Images:
         pixels.append((at - image * size).astype(np.int32))
         values.append(dense[at].astype(np.float32))
         outside.append(deposits.n_outside)
+        share.append(deposits.share_outside)
     offsets = _offsets(np.concatenate(counts))
-    return Images(shape, offsets, np.concatenate(pixels), np.concatenate(values), np.concatenate(outside))
+    return Images(
+        shape,
+        offsets,
+        np.concatenate(pixels),
+        np.concatenate(values),
+        np.concatenate(outside),
+        np.concatenate(share),
+    )
 
 
 def dense_images(blocks: Iterable[Deposits], shape: tuple[int, ...], *, n_images: int) -> npt.NDArray[np.float32]:

@@ -32,8 +32,10 @@ from hepnn.roc import Roc, rejection_curve
 from hepnn.staging import staged
 
 __all__ = [
+    "AREA_OF_JET_PT",
     "COLORS",
     "STYLE",
+    "around_axis",
     "event_display",
     "plot_confusion",
     "plot_history",
@@ -92,7 +94,7 @@ _DARK_CELL = 0.55
 _FEW_CLASSES = 4
 """Number of classes whose names fit side by side."""
 
-_AREA_OF_JET_PT = 2500.0
+AREA_OF_JET_PT = 2500.0
 """Area, in square points, of a particle that carries all of the jet's pT."""
 
 _LEAST_AREA = 6.0
@@ -285,7 +287,7 @@ def event_display(jet: ak.Record, *, ax: Axes | None = None, radius: float | Non
     particles = jet.particles
     eta = ak.to_numpy(particles.eta) - float(jet.eta)
     phi = delta_phi(ak.to_numpy(particles.phi), float(jet.phi))
-    area = np.maximum(_AREA_OF_JET_PT * ak.to_numpy(particles.pt) / float(jet.pt), _LEAST_AREA)
+    area = np.maximum(AREA_OF_JET_PT * ak.to_numpy(particles.pt) / float(jet.pt), _LEAST_AREA)
     with styled():
         axes = _axes(ax, size=(6.4, 6.4))
         remaining = np.ones(len(particles), bool)
@@ -302,19 +304,24 @@ def event_display(jet: ak.Record, *, ax: Axes | None = None, radius: float | Non
         if radius is not None:
             axes.add_patch(Circle((0, 0), radius, fill=False, ls="--", ec="0.45", lw=1.4))
         title = [str(jet.label)] if "label" in jet.fields and jet.label is not None else []
-        axes.set(
-            xlim=(-reach, reach),
-            ylim=(-reach, reach),
-            aspect="equal",
-            xlabel=r"$\Delta\eta$",
-            ylabel=r"$\Delta\varphi$ [rad]",
-            title=", ".join([*title, f"$p_T$ = {float(jet.pt):.0f} GeV", f"{len(particles)} particles"]),
-        )
+        around_axis(axes, reach)
+        axes.set_title(", ".join([*title, f"$p_T$ = {float(jet.pt):.0f} GeV", f"{len(particles)} particles"]))
         legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3)
         for handle in legend.legend_handles:
             if handle is not None and hasattr(handle, "set_sizes"):
                 handle.set_sizes([70.0])
     return axes
+
+
+def around_axis(axes: Axes, reach: float) -> None:
+    """Makes axes the plane around a jet's axis, to ``reach`` in Δη and Δφ, in rad."""
+    axes.set(
+        xlim=(-reach, reach),
+        ylim=(-reach, reach),
+        aspect="equal",
+        xlabel=r"$\Delta\eta$",
+        ylabel=r"$\Delta\varphi$ [rad]",
+    )
 
 
 def _kinds(particles: ak.Array) -> list[tuple[str, str, npt.NDArray[np.bool_]]]:

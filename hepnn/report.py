@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from hepnn.evaluation import EFFICIENCIES, Evaluation
+from hepnn.assessment import Assessment
+from hepnn.evaluation import EFFICIENCIES, Evaluation, Separation
 
-__all__ = ["evaluation_table", "print_result"]
+__all__ = ["assessment_table", "evaluation_table", "print_result"]
 
-_WIDTH_OF_A_FILE = 120
+_WIDTH_OF_A_FILE = 150
 """Columns where stdout is no terminal, so that no table is folded in a pipe."""
 
 
@@ -22,25 +23,38 @@ def evaluation_table(results: Mapping[str, Evaluation]) -> Table:
     Args:
         results: evaluations by the tagger's name.
     """
+    return _table((name, str(each.accuracy), part) for name, each in results.items() for part in each.separations)
+
+
+def assessment_table(assessment: Assessment) -> Table:
+    """Returns the same table for any number of taggers on the same jets, with those that give no probabilities."""
+    accuracies = {name: str(each.accuracy) for name, each in assessment.evaluations.items()}
+    return _table(
+        (name, accuracies.get(name, ""), part)
+        for matchup in assessment.matchups
+        for name, part in matchup.separations.items()
+    )
+
+
+def _table(rows: Iterable[tuple[str, str, Separation]]) -> Table:
     table = Table(
         "tagger",
         "signal",
         "background",
-        caption="± one standard deviation, statistical; rejection at 30, 50 and 70 % signal efficiency",
+        caption="± one standard deviation, statistical; rejection at so much signal efficiency",
         caption_justify="left",
     )
     for name in ("accuracy", "AUC", *(f"rej. {at:.0%}" for at in EFFICIENCIES)):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, result in results.items():
-        for part in result.separations:
-            table.add_row(
-                name,
-                part.signal,
-                part.background,
-                str(result.accuracy),
-                str(part.auc),
-                *(str(part.rejection[at]) for at in EFFICIENCIES),
-            )
+    for name, accuracy, part in rows:
+        table.add_row(
+            name,
+            part.signal,
+            part.background,
+            accuracy,
+            str(part.auc),
+            *(str(part.rejection[at]) for at in EFFICIENCIES),
+        )
     return table
 
 

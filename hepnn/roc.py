@@ -16,6 +16,8 @@ import numpy.typing as npt
 from hepnn.errors import InputError
 
 __all__ = [
+    "ROUNDING",
+    "SMALLEST_PROBABILITY",
     "Measured",
     "RejectionCurve",
     "Roc",
@@ -23,7 +25,9 @@ __all__ = [
     "auc_difference",
     "background_rejection",
     "binary_discriminant",
+    "checked",
     "plain",
+    "points_at",
     "rejection_at",
     "rejection_curve",
     "require_finite",
@@ -37,8 +41,11 @@ Flags = npt.NDArray[np.bool_]
 _CONFIDENCE, _ONE_SIDED_SIGMA = 0.95, 1.645
 """Confidence level of a lower limit, and the standard deviations that stand for it one-sided."""
 
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """Efficiencies closer than this are the same: sums of a million weights agree to about 1e-13."""
+
+SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
+"""What a probability of 0 counts as in a logarithm; scikit-learn's choice."""
 
 _LEAST_FIXED = 1e-3
 """Numbers closer to 0 are shown with an exponent, where no uncertainty says which digits count."""
@@ -80,6 +87,7 @@ class Roc(NamedTuple):
         thresholds: (threshold,); scores at or above one pass it; the first is +inf.
         background_error: (threshold,), of the background efficiency at this signal efficiency, as `roc` says.
         n_background: effective number of background jets, (Σw)²/Σw².
+        slope: (threshold,), of the curve, dε_B/dε_S, over ±1σ of the signal efficiency.
     """
 
     signal_efficiency: Floats
@@ -87,6 +95,7 @@ class Roc(NamedTuple):
     thresholds: Floats
     background_error: Floats
     n_background: float
+    slope: Floats
 
 
 class RejectionCurve(NamedTuple):
@@ -125,10 +134,10 @@ def roc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> R
     >>> curve.signal_efficiency.tolist(), curve.background_efficiency.tolist()
     ([0.0, 0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.5, 0.5, 1.0])
     """
-    is_signal, scores, weights = _checked(is_signal, scores, weights)
-    order = np.argsort(-scores, kind="stable")
+    is_signal, scores, weights = checked(is_signal, scores, weights)
+    order = np.argsort(scores)[::-1]
     ordered = scores[order]
-    last_of_tie = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    last_of_tie = _last_of_tie(ordered)
 
     def passing(flags: Flags) -> tuple[Floats, Floats]:
         chosen = np.where(flags, weights, 0)[order]
@@ -147,6 +156,7 @@ def roc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> R
         np.concatenate([[np.inf], ordered[last_of_tie]]),
         np.hypot(background_error, slope * signal_error),
         float(weights[~is_signal].sum() ** 2 / (weights[~is_signal] ** 2).sum()),
+        slope,
     )
 
 
@@ -169,7 +179,7 @@ def auc(is_signal: Flags, scores: Floats, *, weights: Floats | None = None) -> M
     >>> print(auc(np.array([True, True, True, False, False]), np.array([0.9, 0.8, 0.4, 0.6, 0.1])))
     0.83 ± 0.24
     """
-    is_signal, scores, weights = _checked(is_signal, scores, weights)
+    is_signal, scores, weights = checked(is_signal, scores, weights)
     return _mean_with_error(_shares_of_area(is_signal, scores, weights), is_signal, weights)
 
 
@@ -189,8 +199,8 @@ def auc_difference(is_signal: Flags, scores_a: Floats, scores_b: Floats, *, weig
     Raises:
         InputError: as in `roc`.
     """
-    _, scores_b, _ = _checked(is_signal, scores_b, weights)
-    is_signal, scores_a, weights = _checked(is_signal, scores_a, weights)
+    _, scores_b, _ = checked(is_signal, scores_b, weights)
+    is_signal, scores_a, weights = checked(is_signal, scores_a, weights)
     shares_a, shares_b = (_shares_of_area(is_signal, scores, weights) for scores in (scores_a, scores_b))
     return _mean_with_error(shares_a - shares_b, is_signal, weights)
 
@@ -228,12 +238,11 @@ def rejection_curve(curve: Roc, *, n_points: int = 400) -> RejectionCurve:
         curve: what `roc` returns.
         n_points: at most so many; those where no background passes are left out.
     """
-    wanted = np.linspace(0, 1, n_points + 1)[1:] - _ROUNDING
-    at = np.unique(np.searchsorted(np.maximum.accumulate(curve.signal_efficiency), wanted))
-    at = at[curve.background_efficiency[at] > _ROUNDING]
+    at = np.unique(points_at(curve, np.linspace(0, 1, n_points + 1)[1:]))
+    at = at[curve.background_efficiency[at] > ROUNDING]
     passing, error = curve.background_efficiency[at], curve.background_error[at]
     least = passing - error
-    high = np.divide(1, least, out=np.full_like(least, np.inf), where=least > _ROUNDING)
+    high = np.divide(1, least, out=np.full_like(least, np.inf), where=least > ROUNDING)
     return RejectionCurve(curve.signal_efficiency[at], 1 / passing, 1 / (passing + error), high)
 
 
@@ -251,11 +260,17 @@ def binary_discriminant(p_signal: Floats, p_background: Floats) -> Floats:
     return np.divide(p_signal, total, out=np.full_like(total, 0.5), where=total > 0)
 
 
+def points_at(curve: Roc, efficiencies: npt.ArrayLike) -> npt.NDArray[np.intp]:
+    """Returns where on the curve the tightest thresholds are that pass these signal efficiencies, (efficiency,)."""
+    rising = np.maximum.accumulate(curve.signal_efficiency)
+    return np.searchsorted(rising, np.asarray(efficiencies, np.float64) - ROUNDING)
+
+
 def rejection_at(curve: Roc, signal_efficiency: float) -> Measured:
     """Returns what `background_rejection` does, from a curve that was worked out before."""
-    at = int(np.argmax(curve.signal_efficiency >= signal_efficiency - _ROUNDING))
+    at = int(points_at(curve, signal_efficiency))
     passing, error = float(curve.background_efficiency[at]), float(curve.background_error[at])
-    if passing > _ROUNDING:
+    if passing > ROUNDING:
         return Measured(1 / passing, error / passing**2)
     most = max(1 - (1 - _CONFIDENCE) ** (1 / curve.n_background), _ONE_SIDED_SIGMA * error)
     return Measured(float("inf"), float("inf"), 1 / most)
@@ -269,19 +284,25 @@ def share_with_error(part: Any, squares: Any, *, total: Any, total_squares: Any)
 
 
 def _shares_of_area(is_signal: Flags, scores: Floats, weights: Floats) -> Floats:
-    """DeLong's components: the share of background below each signal jet, of signal above each other."""
+    """DeLong's components: the share of background below each signal jet, of signal above each other; ties count half."""
+    order = np.argsort(scores)
+    last_of_tie = _last_of_tie(scores[order])
+    tie = np.repeat(np.arange(len(last_of_tie)), np.diff(last_of_tie, prepend=-1))
+    flags, ordered = is_signal[order], weights[order]
+
+    def below(chosen: Flags) -> Floats:
+        passed = np.cumsum(np.where(chosen, ordered, 0))[last_of_tie]
+        share: Floats = (passed - np.diff(passed, prepend=0) / 2) / passed[-1]
+        return share[tie]
+
     shares = np.empty(len(scores))
-    shares[is_signal] = _share_below(scores[is_signal], scores[~is_signal], weights[~is_signal])
-    shares[~is_signal] = 1 - _share_below(scores[~is_signal], scores[is_signal], weights[is_signal])
+    shares[order] = np.where(flags, below(~flags), 1 - below(flags))
     return shares
 
 
-def _share_below(values: Floats, others: Floats, weights: Floats) -> Floats:
-    """For each value, the weighted share of ``others`` below it; those equal count half."""
-    order = np.argsort(others)
-    passed = np.concatenate([[0.0], np.cumsum(weights[order])])
-    below, up_to = (passed[np.searchsorted(others[order], values, side=side)] for side in ("left", "right"))
-    return (below + up_to) / 2 / passed[-1]
+def _last_of_tie(ordered: Floats) -> npt.NDArray[np.intp]:
+    """Where the last of each run of equal values is."""
+    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 
 def _mean_with_error(shares: Floats, is_signal: Flags, weights: Floats) -> Measured:
@@ -301,7 +322,12 @@ def plain(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _checked(is_signal: Flags, scores: Floats, weights: Floats | None) -> tuple[Flags, Floats, Floats]:
+def checked(is_signal: Flags, scores: Floats, weights: Floats | None) -> tuple[Flags, Floats, Floats]:
+    """Returns truth, scores and weights as arrays, (jet,) each; weights of 1 for None.
+
+    Raises:
+        InputError: lengths differ, a score or weight is not finite, or signal or background have no weight.
+    """
     is_signal, scores = np.asarray(is_signal, bool), np.asarray(scores, np.float64)
     weights = np.ones(is_signal.shape) if weights is None else np.asarray(weights, np.float64)
     for what, values in (("scores", scores), ("weights", weights)):
@@ -319,7 +345,7 @@ def require_finite(values: Floats, shape: tuple[int, ...], what: str) -> None:
     """Refuses values of another shape, or with NaN or infinity among them."""
     if values.shape != shape:
         raise InputError(f"asked for {what} of shape {shape}, one row a jet; found the shape {values.shape}.")
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if not finite.all():
         at = int(finite.argmin())
         raise InputError(

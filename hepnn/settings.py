@@ -33,6 +33,16 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             f"asked for learning_rate={settings['learning_rate']!r} and weight_decay={settings['weight_decay']!r}; the "
             "first has to be positive, the second not negative."
         )
+    if settings["freeze"] is not None and settings["start_from"] is None:
+        raise InputError(
+            f"asked for freeze={settings['freeze']!r} without start_from; name the folder of the tagger whose layers are "
+            "to be kept."
+        )
+    augment = settings["augment"]
+    if isinstance(augment, str) and augment != "auto":
+        raise InputError(f"asked for augment={augment!r}; give a list of names, such as [{augment!r}], or 'auto'.")
+    if settings["distribute"] not in (None, "mirrored"):
+        raise InputError(f"asked for distribute={settings['distribute']!r}; known: None, 'mirrored'.")
     by_class = settings["class_weight"]
     if isinstance(by_class, Mapping) and not all(weight > 0 for weight in by_class.values()):
         raise InputError(f"asked for class_weight={dict(by_class)}; every weight has to be positive.")

@@ -1,7 +1,7 @@
 """A tagger on disk: a folder with a description to read and the weights, each with a checksum.
 
 - ``tagger.json``: classes, schema, representation with its features, scaling, model and options, training recipe and
-  history, versions of the packages, and the checksum of every other file;
+  history, how the features were distributed, versions of the packages, and the checksum of every other file;
 - ``weights.npz``: the weights, one array for each variable of the Keras model, in its order;
 - ``model.onnx``: the network with its weights, for ONNX Runtime to score with; absent where there is no translation.
 
@@ -27,18 +27,31 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import __version__
+from hepnn.drift import Seen
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
 from hepnn.history import Trained
 from hepnn.models import MODELS
+from hepnn.plugins import plugin_names
 from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
 from hepnn.tensors import TensorSpec
+from hepnn.transfer import Origin
 
 __all__ = ["check_target", "checksum", "load", "save", "set_weights"]
 
 FORMAT = 2
 DESCRIPTION, WEIGHTS, ONNX = "tagger.json", "weights.npz", "model.onnx"
+_NOT_RECIPE = (
+    "model",
+    "model_options",
+    "representation",
+    "representation_options",
+    "features",
+    "jet_features",
+    "schema",
+)
+"""Settings that are described apart from the recipe, as what became of them."""
 _PACKAGES = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy", "awkward", "scikit-learn")
 
 
@@ -103,11 +116,7 @@ def _write(tagger: Any, folder: Path) -> None:
 def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
     schema = tagger.read_schema()
     model = tagger.model
-    recipe = {
-        name: _plain(value)
-        for name, value in tagger.get_params(deep=False).items()
-        if name not in ("model", "model_options", "representation", "features", "jet_features", "schema")
-    }
+    recipe = {name: _plain(value) for name, value in tagger.get_params(deep=False).items() if name not in _NOT_RECIPE}
     training = tagger.training_
     return {
         "format": FORMAT,
@@ -116,15 +125,21 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
         "schema": None if schema is None else schema.to_dict(),
         "model": {
             "name": model if isinstance(model, str) else _name_of(model),
-            "options": dict(tagger.model_options or {}),
+            "options": tagger.model_options_,
         },
+        "origin": tagger.origin_ and tagger.origin_._asdict(),
         "representation": describe(tagger.representation_),
         "inputs": {
             name: {**spec._asdict(), "shape": list(spec.shape), "scaling": spec.scaling._asdict()}
             for name, spec in tagger.inputs_.items()
         },
         "recipe": recipe,
-        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_},
+        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_, "left_out": tagger.left_out_},
+        "temperature": tagger.temperature_,
+        "seen": {
+            name: {feature: seen._asdict() for feature, seen in columns.items()}
+            for name, columns in tagger.seen_.items()
+        },
         "why_keras": tagger.why_keras_,
         "checksums": {name: _sha256(folder / name) for name in (WEIGHTS, ONNX) if (folder / name).exists()},
     }
@@ -139,6 +154,8 @@ def _plain(value: Any) -> Any:
     """The value as JSON can hold it: NumPy scalars as Python's, a mapping as pairs, whose keys need not be text."""
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(part)] for key, part in value.items()]
+    if isinstance(value, Path):
+        return str(value)
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -157,7 +174,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
             tagger.class_weight = dict(tagger.class_weight)
         name = description["model"]["name"]
         own = custom.get(name) or custom.get(name.rpartition(":")[2])
-        if name in MODELS:
+        if name in MODELS or (own is None and name in plugin_names("models")):
             tagger.model = name
         elif own is not None:
             tagger.model = own
@@ -166,7 +183,9 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 f"the tagger in {folder} has the model {name!r}, which is not hepnn's. Hand over its function: "
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             )
-        tagger.model_options = description["model"]["options"]
+        tagger.model_options = tagger.model_options_ = description["model"]["options"]
+        origin = description.get("origin")
+        tagger.origin_ = None if origin is None else Origin(**{**origin, "layers": tuple(origin["layers"])})
         schema = description["schema"]
         tagger.schema = None if schema is None else Schema.from_dict(schema)
         try:
@@ -188,8 +207,13 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         }
         tagger.classes_ = np.array(description["classes"])
         training = dict(description["training"])
-        tagger.n_truncated_ = training.pop("n_truncated")
+        tagger.n_truncated_, tagger.left_out_ = training.pop("n_truncated"), training.pop("left_out", "")
         tagger.training_ = Trained(**training)
+        tagger.temperature_ = float(description.get("temperature", 1.0))  # older folders have neither this
+        tagger.seen_ = {  # nor that
+            name: {feature: Seen(tuple(seen["quantiles"]), seen["n"]) for feature, seen in columns.items()}
+            for name, columns in description.get("seen", {}).items()
+        }
         if ONNX in description["checksums"]:
             tagger.onnx_ = (folder / ONNX).read_bytes()
             tagger.why_keras_ = ""

@@ -23,27 +23,25 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
 
 from hepnn import defaults, storage
-from hepnn.clouds import Names, cloud_for
-from hepnn.errors import HepnnWarning, TaggerError
+from hepnn.clouds import Names
+from hepnn.errors import HepnnWarning, InputError, TaggerError
 from hepnn.features import Feature
-from hepnn.jets import as_jets, check_jets, labels_of
+from hepnn.jets import as_jets, check_jets, labels_of, nested_like
 from hepnn.models import build_model
+from hepnn.precision import check_precision
 from hepnn.prefetch import prefetched
 from hepnn.representations import describe
 from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
-from hepnn.targets import check_validation, class_indices, classes_of, training_weights, weights_of
+from hepnn.shards import Shards
 from hepnn.tensors import Representation, Tensors
 
 __all__ = ["Tagger"]
 
-_CHUNK = 20_000
+_CHUNK = 10_000
 """Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
-
-_BY_KERAS = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
 
 
 class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -52,8 +50,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     Args:
         model: a name in `hepnn.models.MODELS`, ``package.module:function``, or a function that builds the model.
         model_options: keyword arguments of that function, such as ``{"units": (64,)}``.
-        representation: how jets become tensors, such as a `hepnn.clouds.ParticleCloud`; if None, a cloud made from the
-            five settings that follow.
+        representation: how jets become tensors: a key of `hepnn.representations.REPRESENTATIONS`, or "auto" for what the
+            model takes of such jets, or one that is made already, such as a `hepnn.images.JetImage`. A cloud is made
+            from the five settings that follow ``representation_options``.
+        representation_options: keyword arguments of an image, such as ``{"size": 25}``.
         features: what is seen of each particle: "auto" (all of `hepnn.features.AUTO_SETS` that the jets provide),
             names of features or sets, or Python functions. A mapping gives them for several collections.
         jet_features: what is seen of the jet as a whole: names in `hepnn.features.JET_FEATURES`, or functions.
@@ -61,7 +61,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         order_by: the particles' field that orders the sequence.
         descending: whether the greatest comes first.
         scaling: "fixed" for the features' own centre and scale, "fitted" to work them out from the training jets.
-        augment: names in `hepnn.augmentation.AUGMENTATIONS`: how training jets are varied.
+        augment: how training jets are varied: names in `hepnn.augmentation.AUGMENTATIONS`, of images in
+            `hepnn.image_augmentation.IMAGE_AUGMENTATIONS`; "auto" for the representation's own choice.
         class_weight: "balanced", or a weight for each class, or None.
         validation_fraction: share of the jets given to `fit` that is kept from training, to choose the best epoch.
         epochs: most epochs.
@@ -71,23 +72,34 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         warmup: share of the training until that peak.
         weight_decay: of AdamW.
         patience: stop after so many epochs without a better validation AUC.
+        calibrate: whether the validation jets set the temperature of the probabilities (`hepnn.temperature`), which is
+            then ``temperature_``; it changes neither the order of the jets nor the most probable class.
         seed: of all that is random.
+        start_from: folder of a tagger to start from: the layers before the head are its own, inputs are scaled as there,
+            and of model options, representation and features what is left open is as there. The size of images, the
+            number of particles and the classes may be others.
+        freeze: "features" to keep those layers as they are, or None to train them on.
+        distribute: "mirrored" to train on all GPUs of the machine, or None for one; see `hepnn.training.placed`.
+        mixed_precision: train with half as many bits, which GPUs do faster; scores are float32 all the same.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
+
+    representation_: Representation
 
     def __init__(
         self,
         model: str | Callable[..., Any] = defaults.MODEL,
         *,
         model_options: Mapping[str, Any] | None = None,
-        representation: Representation | None = None,
+        representation: str | Representation = defaults.REPRESENTATION,
+        representation_options: Mapping[str, Any] | None = None,
         features: Names | Mapping[str, Names] = defaults.FEATURES,
         jet_features: Names = (),
         max_particles: int = defaults.MAX_PARTICLES,
         order_by: str = "pt",
         descending: bool = True,
         scaling: str = defaults.SCALING,
-        augment: Sequence[str] = defaults.AUGMENT,
+        augment: str | Sequence[str] = defaults.AUGMENT,
         class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float = defaults.VALIDATION_FRACTION,
         epochs: int = defaults.EPOCHS,
@@ -97,12 +109,18 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         warmup: float = defaults.WARMUP,
         weight_decay: float = defaults.WEIGHT_DECAY,
         patience: int = defaults.PATIENCE,
+        calibrate: bool = False,
         seed: int = defaults.SEED,
+        start_from: str | Path | None = None,
+        freeze: str | None = None,
+        distribute: str | None = None,
+        mixed_precision: bool = False,
         schema: str | Path | Schema | None = None,
     ) -> None:
         self.model = model
         self.model_options = model_options
         self.representation = representation
+        self.representation_options = representation_options
         self.features = features
         self.jet_features = jet_features
         self.max_particles = max_particles
@@ -119,7 +137,12 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self.warmup = warmup
         self.weight_decay = weight_decay
         self.patience = patience
+        self.calibrate = calibrate
         self.seed = seed
+        self.start_from = start_from
+        self.freeze = freeze
+        self.distribute = distribute
+        self.mixed_precision = mixed_precision
         self.schema = schema
 
     def fit(
@@ -135,9 +158,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """Returns the tagger, trained on these jets.
 
         Args:
-            jets: (jet,) records that keep the contract of `hepnn.jets`.
+            jets: (jet,) records that keep the contract of `hepnn.jets`; or `hepnn.Shards`, of which no more than a
+                window is in memory.
             y: (jet,) classes, names or numbers; ``jets.label`` if None.
-            sample_weight: (jet,) weights, none of them negative, or None.
+            sample_weight: (jet,) weights, none of them negative, or None; for shards the name of the field that has them.
             validation: jets that choose the best epoch, or a tuple of jets, classes and weights as for training; if
                 None, ``validation_fraction`` of ``jets``.
             checkpoint: file that keeps the state after each epoch; if it is there, training goes on from it.
@@ -146,64 +170,36 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Raises:
             InputError: a setting makes no sense, no labels, fewer than two classes, a class without weight among the
                 validation jets, or weights that cannot be used.
-            TaggerError: the checkpoint is of another training.
+            TaggerError: the checkpoint is of another training, or this tagger cannot start from the other one.
             FeatureError: a feature cannot be worked out.
         """
-        from hepnn import training
+        from hepnn import lessons, training, transfer
 
-        settings = self.get_params(deep=False)
-        check_settings(settings)
-        jets = check_jets(as_jets(jets))
-        labels = labels_of(jets, y)
-        weights = weights_of(sample_weight, len(jets))
-        self.classes_, targets = classes_of(labels)
-        self.representation_ = self.representation or cloud_for(
-            jets,
-            features=self.features,
-            jet_features=self.jet_features,
-            max_particles=self.max_particles,
-            order_by=self.order_by,
-            descending=self.descending,
-        )
-        tensors = self.representation_.tensors(jets)
-        if validation is None:
-            kept, held_out = train_test_split(
-                np.arange(len(jets)),
-                test_size=max(self.validation_fraction, len(self.classes_) / len(jets)),
-                stratify=targets,
-                random_state=self.seed,
-            )
-            validating = (tensors[held_out], targets[held_out], None if weights is None else weights[held_out])
-            tensors, targets = tensors[kept], targets[kept]
-            weights = None if weights is None else weights[kept]
+        check_settings(self.get_params(deep=False))
+        if not isinstance(jets, Shards):
+            lesson = lessons.lesson_of_jets(self, jets, y=y, sample_weight=sample_weight, validation=validation)
+        elif y is None and isinstance(sample_weight, str | None):
+            lesson = lessons.lesson_of_shards(self, jets, validation=validation, weight=sample_weight)
         else:
-            jets_v, y_v, weights_v = (
-                (*validation, None, None)[:3] if isinstance(validation, tuple) else (validation, None, None)
+            raise InputError(
+                "asked to train on shards with classes or weights beside them; they have their own. Give the name of the "
+                "field with the weights as sample_weight."
             )
-            jets_v = check_jets(as_jets(jets_v))
-            validating = (
-                self.representation_.tensors(jets_v),
-                class_indices(labels_of(jets_v, y_v), self.classes_),
-                weights_of(weights_v, len(jets_v)),
-            )
-        check_validation(*validating[1:], classes=self.classes_)
-        self.inputs_ = self.representation_.specs(tensors, scaling=self.scaling)
-        self.n_truncated_ = tensors.n_truncated
-        batches = training.BucketedBatches(
-            tensors,
-            targets,
-            training_weights(self.class_weight, targets, weights, classes=self.classes_),
-            batch_size=self.batch_size,
-            n_buckets=self.n_buckets,
-            seed=self.seed,
-            augment=self.representation_.augmenter(self.augment) if self.augment else None,
-        )
-        with training.seeded(self.seed):
+        start = lesson.start
+        elsewhere = training.placed(distribute=self.distribute, mixed_precision=self.mixed_precision)
+        with training.seeded(self.seed), elsewhere:
             model = self._build()
+            self.origin_ = start and transfer.begin(
+                model,
+                start,
+                path=self.start_from or "",
+                checksum=storage.checksum(start.weights_),
+                freeze=self.freeze,
+            )
             self.training_ = training.fit_model(
                 model,
-                batches,
-                validation=validating,
+                lesson.batches,
+                validation=lesson.validating,
                 epochs=self.epochs,
                 learning_rate=self.learning_rate,
                 warmup=self.warmup,
@@ -211,22 +207,28 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 patience=self.patience,
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 fingerprint=fingerprint(
-                    settings,
+                    {**self.get_params(deep=False), "start_from": self.origin_ and self.origin_.checksum},
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
-                    targets=targets,
+                    targets=lesson.known_by,
                 ),
                 callbacks=callbacks,
             )
+        self.temperature_ = 1.0
+        if self.calibrate:
+            from hepnn.temperature import calibrate_model
+
+            self.temperature_ = calibrate_model(model, validation=lesson.validating)
+        self.n_truncated_ = lesson.batches.n_truncated
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}
-        self._model = model
+        self._model = None if self.distribute or self.mixed_precision else model  # built again as it is to be used
         return self
 
     def _build(self) -> Any:
-        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options)
+        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options_)
 
     @property
     def model_(self) -> Any:
@@ -265,12 +267,23 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """Whether scoring loads Keras and TensorFlow."""
         return self.__dict__.get("_onnx") is None
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features of a jet and of its particles (channels of an image) that the network is given.
+
+        scikit-learn's number of columns; the number of particles is no part of it.
+        """
+        if not hasattr(self, "inputs_"):
+            raise AttributeError("n_features_in_ is known once the tagger is trained: call fit(jets).")
+        return sum(len(spec.scaling.center) for spec in self.inputs_.values())
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "weights_"):
             raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
 
     def _warn_of_keras(self) -> None:
-        warnings.warn(f"{_BY_KERAS}: {self.why_keras_}", HepnnWarning, stacklevel=3)
+        slow = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
+        warnings.warn(f"{slow}: {self.why_keras_}", HepnnWarning, stacklevel=3)
 
     def tensors(self, jets: ak.Array) -> Tensors:
         """Returns what the network is given for these jets, to be scored with `scores`; errors as in `predict_proba`."""
@@ -291,17 +304,16 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             self._warn_of_keras()
             return training.predict(self.model_, tensors)
         if getattr(self, "_session", None) is None:
+            from hepnn.precision import lowered
             from hepnn.runtime import Session
 
-            session = Session(content)
+            session = Session(lowered(content, precision=getattr(self, "precision_", "float32")))
             session.check(self.inputs_, checksum=storage.checksum(self.weights_))
             self._session = session
         return self._session.scores(tensors)
 
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
         """Returns the probability of each class, (jet, class), columns as in ``classes_``.
-
-        ONNX Runtime scores, whether the tagger was fitted or loaded.
 
         Raises:
             TaggerError: not fitted.
@@ -336,15 +348,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     def __call__(self, jets: ak.Array) -> ak.Array:
         """Returns the scores as records with one field a class, nested like ``jets``."""
-        counts = []
-        flat = jets
-        while isinstance(flat, ak.Array) and flat.ndim > 1:
-            counts.append(ak.num(flat))
-            flat = ak.flatten(flat)
-        scores = self.records(self.predict_proba(flat))
-        for number in reversed(counts):
-            scores = ak.unflatten(scores, number)
-        return scores
+        return nested_like(jets, lambda flat: self.records(self.predict_proba(flat)))
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Returns the folder the tagger was written to.
@@ -361,7 +365,13 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         return storage.save(self, Path(folder), overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, *, custom: Iterable[Callable[..., Any] | Feature] = ()) -> Tagger:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        custom: Iterable[Callable[..., Any] | Feature] = (),
+        precision: str = defaults.PRECISION,
+    ) -> Tagger:
         """Returns the tagger kept in ``folder``.
 
         Scoring takes the ONNX model in the folder, and no Keras. Where the Keras model is asked for, hepnn's own code
@@ -370,12 +380,17 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         Args:
             folder: what `save` wrote.
             custom: the functions of your own that it was made with, for features or the model.
+            precision: "float32", or "int8" to score faster and not quite as exactly (`hepnn.precision`).
 
         Raises:
+            InputError: an unknown precision.
             TaggerError: no tagger there, a damaged or changed file, or a custom function that was not given.
         """
         own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
-        return storage.load(cls, Path(folder), custom=own)
+        check_precision(precision)
+        tagger = storage.load(cls, Path(folder), custom=own)
+        tagger.precision_ = precision
+        return tagger
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -1,16 +1,16 @@
 """Tagging: a source and a tagger in, a file of scores aligned with the source out; or labels and scores to judge.
 
 Files are read in steps, so memory does not grow with them, and a thread reads and makes features while the jets before
-are scored. `tag` is the Python face of ``hepnn tag``.
+are scored. `tag` is the Python face of ``hepnn tag``, on one processor or many, and `merge` that of ``hepnn merge``.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import itertools
 import os
-import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,31 +19,37 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, OutputError
+from hepnn.drift import Counts, add_counts, drifts, warnings_of_drift
+from hepnn.errors import HepnnWarning, InputError, SourceError
 from hepnn.jets import labels_of
+from hepnn.jobs import TaggingJob, tagging_job
+from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
-from hepnn.readers import JetChunk, JetFiles, Source, open_jets
-from hepnn.schema import Schema
-from hepnn.tensors import Tensors
-from hepnn.writers import FORMATS, open_writer, score_columns
+from hepnn.readers import DEFAULT_STEP, JetFiles, SkippedFile, Source, open_jets
+from hepnn.score_rows import ScoreRows, default_prefix, rows_of
+from hepnn.staging import refuse_existing
+from hepnn.working_points import WorkingPoint, read_working_point
+from hepnn.writers import FORMATS, format_of, open_writer
 
-__all__ = ["Scored", "Tagged", "score", "tag"]
+__all__ = ["Merged", "Scored", "Tagged", "merge", "score", "tag"]
 
 
 class Tagged(NamedTuple):
     """What `tag` wrote.
 
     Attributes:
-        path: the file.
+        path: the file, or the folder of parts if it was a share of the work.
         n_entries: rows, as many as entries in the source.
         n_jets: jets scored.
         columns: names of what was written.
+        n_reused: of the entries, those whose rows were there before, from a run that did not come to its end.
     """
 
     path: Path
     n_entries: int
     n_jets: int
     columns: tuple[str, ...]
+    n_reused: int = 0
 
 
 class Scored(NamedTuple):
@@ -60,6 +66,20 @@ class Scored(NamedTuple):
     columns: dict[str, npt.NDArray[Any]]
 
 
+class Merged(NamedTuple):
+    """What `merge` wrote.
+
+    Attributes:
+        tagged: each file.
+        tree: its tree.
+        skipped: the inputs that were left out or end early, because they are damaged.
+    """
+
+    tagged: list[Tagged]
+    tree: str
+    skipped: list[SkippedFile]
+
+
 def _opened(source: Source | JetFiles, tagger: Any) -> JetFiles:
     return source if isinstance(source, JetFiles) else open_jets(source, schema=tagger.read_schema() or "auto")
 
@@ -72,14 +92,24 @@ def tag(
     output_tree: str = defaults.SCORE_TREE,
     prefix: str | None = None,
     file_format: str | None = None,
+    working_point: Sequence[WorkingPoint | str | os.PathLike[str]] = (),
     overwrite: bool = False,
+    step: int = DEFAULT_STEP,
+    workers: int | None = None,
+    client: Any = None,
+    part: tuple[int, int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Tagged]:
     """Writes the scores of all jets in ``source`` and returns what was written.
 
     One entry of the source is one row of the output, in order: a number a class where an entry is a jet, a list of
     numbers where an entry is an event. A jet that fails the selection has NaN for each class, so the rows still match.
-    Observers are copied beside the scores.
+    Observers are copied beside the scores. A `HepnnWarning` says so where jets look unlike those of the training
+    (`hepnn.drift`).
+
+    With ``workers``, ``client`` or ``part`` the work is cut into ranges of ``step`` entries. What each gives is kept in
+    the folder ``<output>.parts`` until all are there, so that the same call, after whatever interrupted it, does only
+    what is missing. The scores are those of one process, to the last bit.
 
     Args:
         source: what `hepnn.open_jets` takes, read with the tagger's schema; or what it returns, for another schema, a
@@ -91,94 +121,227 @@ def tag(
         prefix: of the columns' names, followed by the class; None for ``hepnn_``, and ``Jet_hepnn_`` where an entry is
             an event and its jets are called ``Jet``.
         file_format: "ttree", "rntuple" or "parquet"; None for what the output's name says.
+        working_point: cuts, or the JSON files that hold them; each adds a column of booleans with its name, false for
+            jets that fail the selection.
         overwrite: replace existing files.
+        step: entries read and scored at once.
+        workers: processes to start on this machine, each with one thread. A script that does has to begin its work
+            under ``if __name__ == "__main__":``, because the processes import it.
+        client: a ``distributed.Client``, or the address of a Dask scheduler, to whose workers the ranges are given.
+        part: (i, n) for the i-th of n shares, counted from 1; `merge` joins them.
         progress: called with the number of jets done.
 
     Raises:
         SourceError, SchemaError: the source cannot be read.
         FeatureError: the jets lack what the tagger looks at.
-        InputError: two inputs would have the same output.
+        InputError: two inputs would have the same output, no such share, or a working point cannot be read or is about
+            other classes.
         OutputError: a file exists or cannot be written.
+        ClusterError: the workers cannot be reached, or died of their work several times.
     """
     files = _opened(source, tagger)
-    chunks = prefetched((chunk, tagger.tensors(chunk.jets)) for chunk in files.chunks())
-    columns = functools.partial(
-        _columns, tagger=tagger, prefix=_prefix(files.schema) if prefix is None else prefix, observers=files.observers
+    prefix = default_prefix(files.schema) if prefix is None else prefix
+    points = tuple(each if isinstance(each, WorkingPoint) else read_working_point(each) for each in working_point)
+    for point in points:
+        _check_classes(point, tagger)
+    writing = _Writing(
+        Path(output), Path(output).is_dir() or str(output).endswith(os.sep), output_tree, file_format, overwrite
     )
-    target = Path(output)
-    if not (target.is_dir() or str(output).endswith(os.sep)):
-        return [_write(chunks, columns, target, output_tree, file_format, overwrite, progress, 0)]
-    target.mkdir(parents=True, exist_ok=True)
-    done: list[Tagged] = []
-    for file, of_file in itertools.groupby(chunks, key=lambda pair: pair[0].file):
-        path = target / f"{Path(file).stem}_scores{FORMATS[file_format or 'ttree'].suffix}"
-        if path in {each.path for each in done}:
-            raise InputError(
-                f"asked for one output each in {target}; two inputs are called {Path(file).name}. Tag them apart."
-            )
-        n_before = sum(each.n_jets for each in done)
-        done.append(_write(of_file, columns, path, output_tree, file_format, overwrite, progress, n_before))
+    counts: Counts = {}
+    if workers is not None or client is not None or part is not None:
+        job = tagging_job(files, tagger, prefix=prefix, points=points, step=step)
+        done = _tag_in_parts(job, writing, counts, workers=workers, client=client, part=part, progress=progress)
+    else:
+        chunks = prefetched((chunk, tagger.tensors(chunk.jets)) for chunk in files.chunks(step=step))
+        rows = (
+            rows_of(chunk, tensors, tagger=tagger, prefix=prefix, observers=files.observers, points=points)
+            for chunk, tensors in chunks
+        )
+        targets = writing.targets([table.file for table in files.plan.tables])
+        done = writing.write(_counted(rows, counts), targets, progress)
+    for text in warnings_of_drift(drifts(tagger.seen_, counts)):
+        warnings.warn(text, HepnnWarning, stacklevel=2)
     return done
 
 
-def _columns(
-    chunk: JetChunk, tensors: Tensors, *, tagger: Any, prefix: str, observers: Sequence[str]
-) -> dict[str, Any]:
-    """The columns of the output for a chunk, one row an entry."""
-    scores = tagger.records(tagger.scores(tensors))
-    observed = {name: chunk.jets[name] for name in observers}
-    if chunk.selected is not None:
-        place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
-        scores, observed = _with_gaps(scores, place), {k: _with_gaps(v, place) for k, v in observed.items()}
-    if chunk.counts is not None:
-        scores = ak.unflatten(scores, chunk.counts)
-        observed = {name: ak.unflatten(column, chunk.counts) for name, column in observed.items()}
-    n_rows = chunk.stop - chunk.start
-    if len(scores) != n_rows:
-        raise OutputError(
-            f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found {len(scores)} "
-            "rows. This is a fault in hepnn: please report it with this message."
+def _counted(rows: Iterable[ScoreRows], counts: Counts) -> Iterator[ScoreRows]:
+    """The rows; how their jets compare with the training is added to ``counts``."""
+    for each in rows:
+        counts.update(add_counts(counts, each.counts or {}))
+        yield each
+
+
+def _check_classes(point: WorkingPoint, tagger: Any) -> None:
+    """Refuses a working point of another tagger, as far as one can see."""
+    known = tuple(map(str, tagger.classes_))
+    for name in (point.signal, point.background, *(point.fractions or ())):
+        if name is not None and name not in known:
+            raise InputError(
+                f"asked for the working point {point.name!r}, which is about the class {name!r}; the tagger knows "
+                f"{', '.join(known)}. Make one with this tagger: hepnn evaluate FILES --working-point efficiency=0.5."
+            )
+
+
+def merge(
+    parts: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Merged:
+    """Joins the shares of a tagging, once all are there, and returns what was written; the parts are removed.
+
+    Every range of entries has to be there once, undamaged, with a row for each entry, and what is written is read back.
+
+    Args:
+        parts: the folder ``<output>.parts``.
+        output: the file, or folder, for the scores; None for the one that was named when the shares were made.
+        overwrite: replace existing files.
+        progress: called with the number of jets done.
+
+    Raises:
+        InputError: no such folder, or a part is missing or damaged.
+        OutputError: a file exists or cannot be written.
+    """
+    folder = Parts(Path(parts))
+    job = folder.job()
+    name = folder.folder.name
+    if output is None and not name.endswith(SUFFIX):
+        raise InputError(f"asked to merge {parts}, whose name does not say where to; name the output: -o FILE.")
+    target = folder.folder.with_name(name.removesuffix(SUFFIX)) if output is None else Path(output)
+    writing = _Writing(target, job["is_folder"], job["tree"], job["file_format"], overwrite)
+    missing = [each for each in job["parts"] if folder.about(each["key"]) is None]
+    if missing:
+        first = missing[0]
+        raise InputError(
+            f"asked to merge {parts}; {len(missing)} of {len(job['parts'])} parts are missing, the first of the entries "
+            f"{first['start']} to {first['stop']} of {first['file']}. Run the shares that make them, again if they "
+            "stopped: what is done is kept."
         )
-    return {**score_columns(scores, prefix=prefix), **observed}
+    skipped = [SkippedFile(*each) for each in job["skipped"]]
+    targets = writing.targets(dict.fromkeys(each["file"] for each in job["parts"]))
+    done = writing.write(_whole(map(folder.read, (each["key"] for each in job["parts"])), skipped), targets, progress)
+    folder.remove()
+    return Merged(done, writing.tree, skipped)
 
 
-def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:
-    """The values at ``place``, NaN where that is one past their end: all jets from those that pass."""
-    fields = values.fields
-    if fields:
-        return ak.zip({name: _with_gaps(values[name], place) for name in fields})
-    return ak.concatenate([values, ak.Array(np.array([np.nan], np.float32))])[place]
+def _whole(parts: Iterable[ScoreRows], skipped: list[SkippedFile]) -> Iterator[ScoreRows]:
+    """The rows up to the first damage in each file, which is added to what was skipped."""
+    damaged = None
+    for rows in parts:
+        if rows.damage and rows.file != damaged:
+            damaged = rows.file
+            skipped.append(SkippedFile(rows.file, rows.damage, rows.start))
+        elif rows.file != damaged:
+            yield rows
 
 
-def _prefix(schema: Schema) -> str:
-    if not schema.has_events:
-        return defaults.SCORE_PREFIX
-    (branch, *_) = sorted(schema.jets["pt"].branches)
-    return f"{re.split('[._]', branch)[0]}_{defaults.SCORE_PREFIX}"
-
-
-def _write(
-    chunks: Iterable[tuple[JetChunk, Tensors]],
-    columns: Callable[[JetChunk, Tensors], dict[str, Any]],
-    path: Path,
-    tree: str,
-    file_format: str | None,
-    overwrite: bool,
+def _tag_in_parts(
+    job: TaggingJob,
+    writing: _Writing,
+    counts: Counts,
+    *,
+    workers: int | None,
+    client: Any,
+    part: tuple[int, int] | None,
     progress: Callable[[int], None] | None,
-    n_before: int,
-) -> Tagged:
-    n_entries = n_jets = 0
-    names: tuple[str, ...] = ()
-    with open_writer(path, tree=tree, file_format=file_format, overwrite=overwrite) as extend:
-        for chunk, tensors in chunks:
-            made = columns(chunk, tensors)
-            extend(made)
-            names = tuple(made)
-            n_entries += chunk.stop - chunk.start
-            n_jets += len(chunk.jets)
+) -> list[Tagged]:
+    tables = job.files.plan.tables
+    targets = writing.targets([table.file for table in tables])
+    indices = job.share(part)
+    folder = Parts(writing.target.with_name(writing.target.name + SUFFIX))
+    folder.begin(
+        {
+            "is_folder": writing.is_folder,
+            "tree": writing.tree,
+            "file_format": writing.file_format,
+            "skipped": job.files.skipped,
+            "parts": [
+                {"file": tables[entries.table].file, "start": entries.start, "stop": entries.stop, "key": key}
+                for entries, key in zip(job.ranges, job.keys, strict=True)
+            ],
+        }
+    )
+    before = {index: rows for index in indices if (rows := folder.about(job.keys[index])) and not rows.damage}
+    n_jets = sum(rows.n_jets for rows in _counted(before.values(), counts))
+    with contextlib.ExitStack() as opened:
+        left = [index for index in indices if index not in before]
+        if left and (workers is not None or client is not None):
+            from hepnn import cluster
+
+            made = cluster.run(job, left, client=opened.enter_context(cluster.connected(client, workers=workers)))
+        else:
+            made = job.iterate(left)
+        for index, rows in made:
+            folder.write(job.keys[index], rows)
+            counts.update(add_counts(counts, rows.counts or {}))
+            n_jets += rows.n_jets
             if progress is not None:
-                progress(n_before + n_jets)
-    return Tagged(path, n_entries, n_jets, names)
+                progress(n_jets)
+    sizes = {index: job.ranges[index].stop - job.ranges[index].start for index in indices}
+    if part is not None:
+        columns = tuple(folder.read(job.keys[indices[0]]).columns) if indices else ()
+        reused = sum(sizes[index] for index in before)
+        return [Tagged(folder.folder, sum(sizes.values()), n_jets, columns, reused)]
+    merged = merge(folder.folder, overwrite=writing.overwrite)
+    job.files.skipped[:] = merged.skipped
+    return [
+        each._replace(n_reused=sum(sizes[i] for i, rows in before.items() if targets[rows.file] == each.path))
+        for each in merged.tagged
+    ]
+
+
+class _Writing(NamedTuple):
+    """Where rows go, and as what."""
+
+    target: Path
+    is_folder: bool
+    tree: str
+    file_format: str | None
+    overwrite: bool
+
+    def targets(self, files: Iterable[str]) -> dict[str, Path]:
+        """The output of each input; refuses what cannot be one before anything is scored."""
+        files = list(files)
+        if not self.is_folder:
+            format_of(self.target, self.file_format)
+            refuse_existing(self.target, overwrite=self.overwrite)
+            return dict.fromkeys(files, self.target)
+        suffix = FORMATS[self.file_format or "ttree"].suffix
+        found: dict[Path, str] = {}
+        for file in files:
+            path = self.target / f"{Path(file).stem}_scores{suffix}"
+            if path in found:
+                raise InputError(
+                    f"asked for one output each in {self.target}; two inputs are called {Path(file).name}. Tag them apart."
+                )
+            refuse_existing(path, overwrite=self.overwrite)
+            found[path] = file
+        return {file: path for path, file in found.items()}
+
+    def write(
+        self, rows: Iterable[ScoreRows], targets: Mapping[str, Path], progress: Callable[[int], None] | None
+    ) -> list[Tagged]:
+        """Writes the rows to the output of their file; those of one output follow each other."""
+        if self.is_folder:
+            self.target.mkdir(parents=True, exist_ok=True)
+        done: list[Tagged] = []
+        n_jets = 0
+        for path, of_path in itertools.groupby(rows, key=lambda each: targets[each.file]):
+            n_entries, n_before = 0, n_jets
+            names: tuple[str, ...] = ()
+            with open_writer(path, tree=self.tree, file_format=self.file_format, overwrite=self.overwrite) as extend:
+                for each in of_path:
+                    extend(each.columns)
+                    names = tuple(each.columns)
+                    n_entries += each.stop - each.start
+                    n_jets += each.n_jets
+                    if progress is not None:
+                        progress(n_jets)
+            done.append(Tagged(path, n_entries, n_jets - n_before, names))
+        if not done:
+            raise SourceError(f"asked to write {self.target}; none of the {len(targets)} files could be read.")
+        return done
 
 
 def score(

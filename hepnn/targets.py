@@ -8,11 +8,11 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.class_weight import compute_class_weight
+from sklearn.metrics import roc_auc_score
 
 from hepnn.errors import InputError
 
-__all__ = ["check_validation", "class_indices", "classes_of", "training_weights", "weights_of"]
+__all__ = ["auc", "check_validation", "class_indices", "class_weights", "classes_of", "training_weights", "weights_of"]
 
 Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64] | None
@@ -67,20 +67,44 @@ def training_weights(
     Raises:
         InputError: not one weight for each class.
     """
-    if class_weight is None:
+    by_class = class_weights(class_weight, np.bincount(targets, minlength=len(classes)), classes=classes)
+    if by_class is None:
         return weights
-    wanted = dict(class_weight) if isinstance(class_weight, Mapping) else class_weight
-    if isinstance(wanted, dict) and set(wanted) != set(classes.tolist()):
-        raise InputError(
-            f"asked for weights of the classes {', '.join(map(str, wanted))}; the jets have "
-            f"{', '.join(map(str, classes))}. Give one weight for each."
-        )
-    by_class = compute_class_weight(wanted, classes=classes, y=classes[targets])
-    by_jet = np.asarray(by_class, np.float64)[targets]
+    by_jet = by_class[targets]
     return by_jet if weights is None else by_jet * weights
 
 
-def check_validation(targets: Integers, weights: Weights, *, classes: npt.NDArray[Any]) -> None:
+def class_weights(
+    class_weight: str | Mapping[Any, float] | None, counts: Integers, *, classes: npt.NDArray[Any]
+) -> Weights:
+    """Returns the weight of each class, (class,); None for one each.
+
+    Args:
+        class_weight: "balanced", or a weight for each class, or None.
+        counts: (class,) jets of each.
+        classes: their names.
+
+    Raises:
+        InputError: not one weight for each class.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, Mapping):
+        if set(class_weight) != set(classes.tolist()):
+            raise InputError(
+                f"asked for weights of the classes {', '.join(map(str, class_weight))}; the jets have "
+                f"{', '.join(map(str, classes))}. Give one weight for each."
+            )
+        return np.array([class_weight[name] for name in classes.tolist()], np.float64)
+    if class_weight != "balanced":
+        raise InputError(f"asked for class_weight={class_weight!r}; known: 'balanced', or a weight for each class.")
+    # as scikit-learn has it: each class weighs the same in all, and a jet 1 on the average
+    return np.asarray(counts.sum() / (len(counts) * counts), np.float64)
+
+
+def check_validation(
+    targets: Integers, weights: npt.NDArray[np.floating[Any]] | None, *, classes: npt.NDArray[Any]
+) -> None:
     """Refuses validation jets that cannot choose the best epoch.
 
     Raises:
@@ -115,3 +139,21 @@ def weights_of(sample_weight: Any, n_jets: int) -> npt.NDArray[np.float64] | Non
             "weights as they are when evaluating."
         )
     return weights
+
+
+def auc(
+    targets: Integers, probabilities: npt.NDArray[np.float64], weights: npt.NDArray[np.floating[Any]] | None = None
+) -> float:
+    """Returns the area under the ROC curve; for more than two classes the mean over one-against-rest.
+
+    Args:
+        targets: (jet,) class indices; every class among them.
+        probabilities: (jet, class); they are taken to sum to 1.
+        weights: (jet,) or None.
+    """
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    n_classes = probabilities.shape[1]
+    if n_classes == 2:
+        return float(roc_auc_score(targets == 1, probabilities[:, 1], sample_weight=weights))
+    labels = list(range(n_classes))
+    return float(roc_auc_score(targets, probabilities, multi_class="ovr", labels=labels, sample_weight=weights))

@@ -100,6 +100,13 @@ class Representation(Protocol):
     def contents(self) -> dict[str, Contents]:
         """Returns what each tensor with features holds, by its name."""
 
+    @property
+    def default_augmentations(self) -> tuple[str, ...]:
+        """What training batches are varied by, unless told otherwise."""
+
+    def left_out(self, tensors: Any) -> str:
+        """Returns in words what of the jets is not in their tensors; "" for nothing."""
+
     def augmenter(self, names: Sequence[str]) -> Augment:
         """Returns the function that varies a training batch by the augmentations of these names."""
 

@@ -1,8 +1,7 @@
-"""Training: length-bucketed batches, and the loop around `keras.Model.fit`.
+"""Training: the loop around `keras.Model.fit`.
 
-The tensors of a representation go in, a trained model and its history come out. A batch holds jets of like length, so that little
-padding is computed; which jets meet in a batch changes every epoch. Everything random follows from the seed and the
-epoch, so the same seed gives the same model on a CPU, and a training that was interrupted goes on as if it had not
+Batches (`hepnn.batches`) go in, a trained model and its history come out. Everything random follows from the seed and
+the epoch, so the same seed gives the same model on a CPU, and a training that was interrupted goes on as if it had not
 been (see ``checkpoint``).
 """
 
@@ -14,7 +13,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +21,20 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss
 
+from hepnn.batches import Batches, dataset_of
 from hepnn.errors import TaggerError
 from hepnn.history import Trained
-from hepnn.tensors import Augment, Tensors, batches_by_length
+from hepnn.targets import auc
+from hepnn.tensors import Tensors, batches_by_length
 
 __all__ = [
     "CLIP_NORM",
-    "BucketedBatches",
-    "bucket_lengths",
+    "compile_model",
     "fit_model",
     "log_callbacks",
+    "placed",
     "predict",
     "rising_then_falling",
     "seeded",
@@ -42,121 +43,11 @@ __all__ = [
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
 
-_LENGTH_STEP = 4
-"""Bucket lengths are multiples of this: fewer distinct shapes, each compiled once."""
-
 CLIP_NORM = 1.0
 """Greatest norm of a step's gradient: Pascanu, Mikolov, Bengio 2013 (arXiv:1211.5063), for recurrent networks."""
 
 _SCORING_SLOTS = 65_536
 """Padded particles in a batch when scoring: enough to be efficient, little enough to stay in cache."""
-
-
-def bucket_lengths(lengths: Integers, *, n_buckets: int) -> Integers:
-    """Returns the lengths that batches are padded to: at most ``n_buckets``, with about as many jets between each.
-
-    Args:
-        lengths: (jet,) particles a jet.
-        n_buckets: how many lengths to choose.
-
-    >>> bucket_lengths(np.array([3, 9, 10, 17, 18, 40]), n_buckets=3)
-    array([12, 20, 40])
-    """
-    quantiles = np.quantile(lengths, np.arange(1, n_buckets + 1) / n_buckets, method="higher")
-    return np.unique(np.maximum(-(-quantiles // _LENGTH_STEP) * _LENGTH_STEP, _LENGTH_STEP)).astype(np.int64)
-
-
-class BucketedBatches:
-    """Batches of jets of like length, shuffled anew each epoch.
-
-    The jets are shuffled, dealt into buckets by length, and cut into batches; what is left over in a bucket moves up
-    to the next longer one, so that each jet comes exactly once and at most one batch is not full. Then the batches
-    are shuffled.
-
-    Args:
-        tensors: the jets.
-        targets: (jet,) class indices.
-        weights: (jet,) or None.
-        batch_size: jets a batch.
-        n_buckets: distinct lengths.
-        seed: of the shuffling and the augmentation, together with the epoch.
-        augment: changes a batch's inputs (see `hepnn.augmentation`); None for no change.
-
-    Attributes:
-        epoch: the epoch that an iteration gives.
-        lengths: the lengths batches are padded to.
-    """
-
-    def __init__(
-        self,
-        tensors: Tensors,
-        targets: Integers,
-        weights: Floats | None,
-        *,
-        batch_size: int,
-        n_buckets: int,
-        seed: int,
-        augment: Augment | None = None,
-    ) -> None:
-        self.augment = augment
-        self.tensors, self.targets, self.weights = tensors, targets, weights
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        self.lengths = bucket_lengths(tensors.lengths, n_buckets=n_buckets)
-        self._bucket = np.searchsorted(self.lengths, tensors.lengths)
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.tensors) / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for index, (rows, length) in enumerate(self._deal()):
-            inputs = self.tensors.pad(rows, length=length)
-            if self.augment is not None:
-                inputs = self.augment(inputs, np.random.default_rng([self.seed, self.epoch, index]))
-            if self.weights is None:
-                yield inputs, self.targets[rows]
-            else:
-                yield inputs, self.targets[rows], self.weights[rows]
-
-    def _deal(self) -> list[tuple[Integers, int]]:
-        """The rows and the length of each batch."""
-        generator = np.random.default_rng([self.seed, self.epoch])
-        order = generator.permutation(len(self.tensors))
-        batches: list[tuple[Integers, int]] = []
-        left_over = order[:0]
-        for bucket, length in enumerate(self.lengths):
-            rows = np.concatenate([left_over, order[self._bucket[order] == bucket]])
-            full = len(rows) // self.batch_size * self.batch_size
-            batches += [(part, int(length)) for part in rows[:full].reshape(-1, self.batch_size)]
-            left_over = rows[full:]
-        if len(left_over):
-            batches.append((left_over, int(self.lengths[-1])))
-        return [batches[index] for index in generator.permutation(len(batches))]
-
-    @property
-    def padding(self) -> float:
-        """The share of slots that is padding."""
-        slots = sum(len(rows) * length for rows, length in self._deal())
-        return 1 - float(self.tensors.lengths.sum()) / slots
-
-    def dataset(self) -> tf.data.Dataset:
-        """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
-        return _dataset(lambda: iter(self), len(self), self.tensors.shapes)
-
-
-def _dataset(
-    batches: Callable[[], Iterator[tuple[Any, ...]]], n_batches: int, shapes: Mapping[str, tuple[int | None, ...]]
-) -> tf.data.Dataset:
-    """Batches of any length as a dataset with declared shapes, so that Keras compiles one step for all lengths.
-
-    Left to itself, Keras takes the lengths of the first two batches for those of all, or compiles each anew.
-    """
-    inputs, *rest = next(batches())
-    signature = (
-        {name: tf.TensorSpec((None, *shape), inputs[name].dtype) for name, shape in shapes.items()},
-        *(tf.TensorSpec((None,), array.dtype) for array in rest),
-    )
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)
 
 
 def predict(model: keras.Model, tensors: Tensors) -> npt.NDArray[np.float32]:
@@ -169,7 +60,7 @@ def predict(model: keras.Model, tensors: Tensors) -> npt.NDArray[np.float32]:
     slots = max(_SCORING_SLOTS // max(sizes), 1)  # an image counts as many as it has pixels
     rows = list(batches_by_length(tensors.lengths, slots=slots))
     if rows:
-        batches = _dataset(lambda: ((tensors.pad(part),) for part in rows), len(rows), tensors.shapes)
+        batches = dataset_of(lambda: ((tensors.pad(part),) for part in rows), len(rows), tensors.shapes)
         output[np.concatenate(rows)] = model.predict(batches, verbose=0)
     return output
 
@@ -186,6 +77,27 @@ def seeded(seed: int) -> Iterator[None]:
         np.random.set_state(numpy)  # noqa: NPY002
 
 
+@contextlib.contextmanager
+def placed(*, distribute: str | None, mixed_precision: bool) -> Iterator[None]:
+    """Lets models that are built and trained within compute on several GPUs, or with half as many bits.
+
+    Args:
+        distribute: "mirrored" to share each batch out among all GPUs of the machine, or, without any, among TensorFlow's
+            logical processors (``tf.distribute.MirroredStrategy``); None for one device.
+        mixed_precision: compute layers in float16 on a GPU and in bfloat16 elsewhere; weights, scaling and probabilities
+            stay float32 (Micikevicius et al. 2018, arXiv:1710.03740).
+    """
+    before = keras.config.dtype_policy()
+    if mixed_precision:
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        keras.config.set_dtype_policy("mixed_float16" if on_gpu else "mixed_bfloat16")
+    try:
+        with tf.distribute.MirroredStrategy().scope() if distribute == "mirrored" else contextlib.nullcontext():
+            yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def rising_then_falling(peak: float, *, steps: int, warmup: float) -> keras.optimizers.schedules.LearningRateSchedule:
     """Returns a learning rate that rises linearly to ``peak``, then falls to zero along a cosine (arXiv:1608.03983).
 
@@ -200,9 +112,22 @@ def rising_then_falling(peak: float, *, steps: int, warmup: float) -> keras.opti
     )
 
 
+def compile_model(model: keras.Model, *, steps: int, learning_rate: float, warmup: float, weight_decay: float) -> None:
+    """Gives a model the loss and the optimizer of `fit_model`, for so many steps in all."""
+    schedule = rising_then_falling(learning_rate, steps=steps, warmup=warmup)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        jit_compile=False,  # XLA compiles each length for longer than it saves (measured on CPU)
+    )
+
+
 def fit_model(
     model: keras.Model,
-    batches: BucketedBatches,
+    batches: Batches,
     *,
     validation: tuple[Tensors, Integers, Floats | None],
     epochs: int,
@@ -236,19 +161,14 @@ def fit_model(
     Raises:
         TaggerError: the loss became NaN, or the checkpoint is of another training.
     """
-    schedule = rising_then_falling(learning_rate, steps=epochs * len(batches), warmup=warmup)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    model.compile(
-        optimizer=optimizer,
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=False,  # XLA compiles each length for longer than it saves (measured on CPU)
-    )
+    steps = epochs * len(batches)
+    compile_model(model, steps=steps, learning_rate=learning_rate, warmup=warmup, weight_decay=weight_decay)
     keeper = _BestWeights(
         batches, validation, patience=patience, checkpoint=checkpoint, fingerprint=dict(fingerprint or {})
     )
     keeper.set_model(model)
+    if tf.distribute.has_strategy():
+        _build_on_all_devices(model, batches)
     first = keeper.restore()
     start = time.perf_counter()
     if first < epochs and not keeper.exhausted:
@@ -262,6 +182,18 @@ def fit_model(
         )
     keeper.keep_best()
     return Trained(keeper.history, keeper.best_epoch, time.perf_counter() - start, batches.padding)
+
+
+def _build_on_all_devices(model: keras.Model, batches: Batches) -> None:
+    """Makes the variables of metrics and loss, which cannot be made once a step is shared out.
+
+    Keras would do so with the mean of what each device gets of the first batch, which it cannot take of masks, nor of
+    parts that differ in size.
+    """
+    for batch in batches.dataset().take(1).as_numpy_iterator():
+        model.test_on_batch(*batch)
+        model.reset_metrics()
+    model._maybe_symbolic_build = lambda **batch: None
 
 
 def log_callbacks(folder: str | Path | None) -> list[keras.callbacks.Callback]:
@@ -285,7 +217,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        batches: BucketedBatches,
+        batches: Batches,
         validation: tuple[Tensors, Integers, Floats | None],
         *,
         patience: int,
@@ -341,7 +273,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         return {
             "val_loss": float(log_loss(targets, probabilities, sample_weight=weights, labels=classes)),
             "val_accuracy": float(np.average(right, weights=weights)),
-            "val_auc": _auc(targets, probabilities, weights, classes),
+            "val_auc": auc(targets, probabilities, weights),
         }
 
     def _state(self) -> list[Any]:
@@ -394,10 +326,3 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         self.history = about["history"]
         self.best_epoch, self.best_value = about["best_epoch"], about["best_value"]
         return len(self.history["loss"])
-
-
-def _auc(targets: Integers, probabilities: Floats, weights: Floats | None, classes: list[int]) -> float:
-    """The area under the ROC curve; for more than two classes the mean over one-against-rest."""
-    if len(classes) == 2:
-        return float(roc_auc_score(targets == 1, probabilities[:, 1], sample_weight=weights))
-    return float(roc_auc_score(targets, probabilities, multi_class="ovr", labels=classes, sample_weight=weights))

@@ -22,7 +22,7 @@ from hepnn.errors import DependencyError, InputError, OutputError
 from hepnn.staging import staged
 from hepnn.trees import TreeWriter
 
-__all__ = ["FORMATS", "open_writer", "score_columns", "write_scores"]
+__all__ = ["FORMATS", "format_of", "open_writer", "score_columns", "write_scores"]
 
 Extend = Callable[[Mapping[str, Any]], None]
 """Adds one chunk: columns by name, (entry,) or (entry, *), the same names in every chunk."""
@@ -60,6 +60,17 @@ def open_writer(
         OutputError: the file exists, or cannot be written.
         DependencyError: Parquet without pyarrow.
     """
+    made = format_of(path, file_format)
+    with made.write(path, tree=tree, overwrite=overwrite) as extend:
+        yield extend
+
+
+def format_of(path: str | os.PathLike[str], file_format: str | None) -> Format:
+    """Returns the format of this name, or of what the file's name says.
+
+    Raises:
+        InputError: an unknown format, or a name that does not say which.
+    """
     known = {made.suffix: name for name, made in reversed(FORMATS.items())}
     chosen = file_format or known.get(Path(path).suffix)
     if chosen not in FORMATS:
@@ -67,8 +78,7 @@ def open_writer(
             f"asked to write {path} as {file_format or 'what its name says'}; known: {', '.join(FORMATS)}. Name the file "
             f"{' or '.join('*' + suffix for suffix in known)}."
         )
-    with FORMATS[chosen].write(path, tree=tree, overwrite=overwrite) as extend:
-        yield extend
+    return FORMATS[chosen]
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ import pytest
 
 from hepnn import Tagger
 from hepnn.augmentation import AUGMENTATIONS, Cloud, augmenter, drop_soft, rotate, smear, smear_soft
+from hepnn.batches import BucketedBatches
 from hepnn.clouds import Clouds, Sequences
 from hepnn.errors import InputError
-from hepnn.training import BucketedBatches
 
 FEATURES = ["log_pt", "delta_eta", "delta_phi"]
 VALUES = np.random.default_rng(0).normal(0, 1, (50, 7, 3)).astype(np.float32)
@@ -131,7 +131,7 @@ def test_padding_stays_zero_and_batches_differ_by_epoch():
 
 
 def test_scores_are_never_augmented(trained, jets):
-    assert trained.augment == ("rotate",)
+    assert (trained.augment, trained.representation_.default_augmentations) == ("auto", ("rotate",))
     np.testing.assert_array_equal(trained.predict_proba(jets[:20]), trained.predict_proba(jets[:20]))
 
 

@@ -70,6 +70,18 @@ def test_train_as_json_is_for_machines(run, files, tmp_path):
     assert 0 <= result["val_auc"] <= 1
 
 
+def test_train_flattens_and_calibrates_if_asked(run, files, tmp_path):
+    more = ["--flatten", "pt:2,mass:3", "--calibrate", "--json"]
+    code, _, _ = run("train", *files, "-o", tmp_path / "tagger", *QUICK, *more)
+    assert code == 0
+    tagger = Tagger.load(tmp_path / "tagger")
+    assert tagger.calibrate
+    assert tagger.temperature_ != 1.0
+    code, _, err = run("train", *files, "-o", tmp_path / "other", *QUICK, "--flatten", "pt")
+    assert code == 2
+    assert "asked for the bins 'pt'; write FIELD:NUMBER,..., such as pt:10,mass:10" in err
+
+
 def test_tag_writes_one_row_an_entry_in_order(run, files, folder, tmp_path):
     output = tmp_path / "scores.root"
     code, out, _ = run("tag", *files, "--tagger", folder, "-o", output)
@@ -88,11 +100,25 @@ def test_tag_reads_in_steps_and_gives_the_same(files, folder, tmp_path, monkeypa
     tagger = Tagger.load(folder)
     (whole,) = tagging.tag(files, tagger, tmp_path / "whole.root")
     original = JetFiles.chunks
-    monkeypatch.setattr(JetFiles, "chunks", lambda files: original(files, step=7))
+    monkeypatch.setattr(JetFiles, "chunks", lambda files, *, step: original(files, step=7))
     (steps,) = tagging.tag(files, tagger, tmp_path / "steps.root")
-    assert whole[1:] == steps[1:] == (300, 300, ("hepnn_gluon", "hepnn_quark"))
+    assert whole[1:] == steps[1:] == (300, 300, ("hepnn_gluon", "hepnn_quark"), 0)
     first, second = (uproot.open(f"{part.path}:hepnn")["hepnn_quark"].array() for part in (whole, steps))
     np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_shares_are_merged_on_the_command_line(run, files, folder, tmp_path):
+    output = tmp_path / "scores.root"
+    for share, again in (("1/2", False), ("1/2", True), ("2/2", False)):
+        code, out, err = run("tag", *files, "--tagger", folder, "-o", output, "--step", "100", "--part", share)
+        assert code == 0
+        assert out.endswith(f"Once all shares are there: hepnn merge {output}.parts\n")
+        assert ("were done before" in err) == again
+    code, out, _ = run("merge", f"{output}.parts", "--json")
+    assert code == 0
+    (done,) = json.loads(out)
+    assert (done["path"], done["tree"], done["n_jets"]) == (str(output), "hepnn", 300)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.root"]
 
 
 def test_a_file_without_entries_gives_a_file_without_rows(run, folder, tmp_path):
@@ -113,8 +139,87 @@ def test_evaluate_prints_auc_and_rejections_and_draws_the_roc(run, files, folder
     code, out, _ = run("evaluate", *files, "--tagger", folder, "--json")
     (part,) = json.loads(out)["separations"]
     assert (part["signal"], part["background"]) == ("quark", "gluon")
-    assert set(part["rejection"]) == {"0.3", "0.5", "0.7"}
+    assert set(part["rejection"]) == {"0.3", "0.5", "0.7", "0.99"}
     assert part["auc"]["error"] > 0
+
+
+def test_evaluate_compares_taggers_and_scores_in_a_report(run, files, folder, tmp_path):
+    assert run("tag", *files, "--tagger", folder, "-o", tmp_path / "scores.root")[0] == 0
+    again = f"again={tmp_path}/scores.root:hepnn_*"
+    code, out, _ = run(
+        "evaluate", *files, "--tagger", f"gru={folder}", "--scores", again, "--against", "pt,n_particles",
+        "--working-point", "efficiency=0.5", "--bins", "pt:2", "--correctionlib", "--insight", "-o", tmp_path / "report",
+    )  # fmt: skip
+    assert code == 0
+    assert f"{tmp_path}/report/report.html" in out.replace("\n", "")
+    results = json.loads((tmp_path / "report" / "results.json").read_text())
+    (matchup,) = results["matchups"]
+    assert matchup["separations"]["gru"]["auc"] == pytest.approx(matchup["separations"]["again"]["auc"], abs=1e-3)
+    assert list(matchup["passing_at_half_the_signal"]) == ["pt", "n_particles"]
+    assert results["data"]["files"] == [f"{path}:tree" for path in files]
+    point = results["working_points"]["quark_efficiency_50"]
+    assert (point["column"], len(point["thresholds"])) == ("pt", 2)
+    correction = json.loads((tmp_path / "report" / "quark_efficiency_50.correctionlib.json").read_text())
+    assert [each["name"].rpartition("_")[2] for each in correction["corrections"]] == ["threshold", "efficiency"]
+    assert [each["variation"] for each in results["robustness"]["gru"]][:2] == ["smear", "smear"]
+    assert {each["tensor"] for each in results["importance"]["gru"]} == {"particles"}
+    assert results["inputs"]["gru"][0]["distance"] < 0.1  # the jets it was trained on
+    code, out, err = run("evaluate", *files, "--tagger", folder, "-o", tmp_path / "report")
+    assert code == 7
+    assert "report.html, which exists" in err
+
+
+def test_tag_says_which_jets_pass_a_working_point(run, files, folder, tmp_path):
+    where = ["-o", tmp_path / "report", "--against", "", "--mass", ""]
+    point = ["--working-point", "mistag=0.2", "--bins", "pt:3"]
+    assert run("evaluate", *files, "--tagger", folder, *point, *where)[0] == 0
+    path = tmp_path / "report" / "quark_mistag_20.json"
+    code, out, _ = run(
+        "tag", *files, "--tagger", folder, "--working-point", path, "-o", tmp_path / "s.root", "--select", "pt > 1.1"
+    )
+    assert code == 0
+    assert "hepnn_quark_mistag_20" in out
+    tree = uproot.open(tmp_path / "s.root")["hepnn"].arrays()
+    passed = ak.to_numpy(tree.hepnn_quark_mistag_20)
+    assert passed.dtype == bool
+    jets = read_jets(files)
+    of_gluons = (jets.label == "gluon").to_numpy() & (jets.pt > 1.1).to_numpy()
+    assert passed[of_gluons].mean() == pytest.approx(0.2, abs=0.05)
+    assert not passed[(jets.pt <= 1.1).to_numpy()].any()
+    path.write_text(path.read_text().replace('"quark"', '"top"'))
+    code, _, err = run("tag", *files, "--tagger", folder, "--working-point", path, "-o", tmp_path / "t.root")
+    assert code == 2
+    assert "which is about the class 'top'; the tagger knows gluon, quark" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a tagger with --tagger FOLDER, or scores with --scores FILE:BRANCH"),
+        (["--scores", "jet_pt", "--signal", "quark", "--working-point", "efficiency=0.5"], "name the folder"),
+        (
+            ["--scores", "jet_pt", "--signal", "quark", "--bins", "pt", "-o", "r"],
+            "write FIELD:NUMBER,..., such as pt:10",
+        ),
+        (["--scores", "jet_pt", "--signal", "q", "--fractions", "x", "-o", "r"], "write CLASS:NUMBER"),
+        (["--scores", "jet_pt", "--signal", "quark", "--against", "ptt", "-o", "r"], "closest: 'pt'"),
+    ],
+)
+def test_evaluate_refuses_what_makes_no_sense(run, files, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("evaluate", files[0], "--schema", "hepnn", *arguments)
+    assert code == 2
+    assert message in err
+
+
+def test_scores_of_others_need_no_tagger(run, files):
+    code, out, _ = run("evaluate", *files, "--scores", "momentum=jet_pt", "--signal", "quark", "--json")
+    assert code == 0
+    (matchup,) = json.loads(out)["matchups"]
+    jets = read_jets(files)
+    quark, gluon = (jets.pt[jets.label == name].to_numpy() for name in ("quark", "gluon"))
+    expected = (quark[:, None] > gluon).mean()
+    assert matchup["separations"]["momentum"]["auc"]["value"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_export_writes_a_model_and_what_it_is_to_be_fed(run, folder, tmp_path):
@@ -187,6 +292,10 @@ def test_an_output_that_failed_leaves_nothing_behind(run, files, folder, tmp_pat
         (["evaluate", "FILE", "--tagger", "FOLDER", "--signal", "top"], 2, "asked for the signal 'top'"),
         (["evaluate", "FILE", "--tagger", "FOLDER", "-o", "roc.txt"], 7, r".png"),
         (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--custom", "no.such:thing"], 2, "No module named"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--part", "3"], 2, "'3' is no share; write i/n"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.root", "--part", "3/2"], 2, "asked for the share 3/2"),
+        (["tag", "FILE", "--tagger", "FOLDER", "-o", "x.csv", "--part", "1/2"], 2, "Name the file *.parquet or *.root"),
+        (["merge", "nowhere.parts"], 2, "job.json cannot be read"),
         (["tagg"], 2, "No such command"),
         (["train"], 2, "Missing argument"),
     ],

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from hepnn.batches import BucketedBatches
 from hepnn.errors import InputError
 from hepnn.image_augmentation import IMAGE_AUGMENTATIONS, _moved, brighten, flip, image_augmenter, rotate, scale, shift
 from hepnn.image_augmentation import smear as smear_pixels
 from hepnn.images import JetImage
-from hepnn.training import BucketedBatches
 
 RNG = np.random.default_rng(0)
 SHAPES = {"picture": (50, 15, 15, 2), "volume": (50, 4, 15, 15, 1), "film": (50, 3, 15, 15, 2)}

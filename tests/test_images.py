@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hepnn import pdg, pixels, read_jets, toy_jets
+from hepnn.batches import BucketedBatches
 from hepnn.bundled import bundled_jets
 from hepnn.errors import FeatureError, InputError
 from hepnn.images import CHANNELS, JetImage, pixelate
 from hepnn.kinematics import delta_phi
-from hepnn.training import BucketedBatches
 from tests.conftest import make_jets
 
 ALIGNED = {
@@ -299,7 +299,7 @@ def test_particles_without_a_finite_momentum_are_refused(jets):
 
 def test_showers_are_sent_to_their_own_images(jets):
     showers = ak.with_field(jets[["pt", "eta", "phi", "energy"]], jets.particles, "cells")
-    with pytest.raises(InputError, match=r"found showers of cells. Use hepnn.calo_images.CaloImage\(\)"):
+    with pytest.raises(InputError, match=r"found showers of cells. Use the representation 'calo-image'"):
         pixelate(showers)
 
 

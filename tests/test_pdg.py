@@ -16,6 +16,15 @@ def test_charge_agrees_with_the_tables_for_hadrons_and_leptons():
     assert not len(wrong), wrong
 
 
+def test_codes_that_are_looked_up_and_those_that_are_worked_out_have_the_same_charges():
+    codes = np.array([211, 321, 2212, 20213, 10323, 9000211])  # the last three are excited states of mesons
+    np.testing.assert_array_equal(pdg.charge(codes), [1, 1, 1, 1, 1, 1])
+    np.testing.assert_array_equal(pdg.charge(-codes), [-1, -1, -1, -1, -1, -1])
+    np.testing.assert_array_equal(pdg.charge(codes[:3]), pdg.charge(np.array([211.0, 321.0, 2212.0])))
+    assert pdg.charge(np.array([np.nan, 1000020040.0])).tolist() == [0, 0]
+    assert pdg.charge(np.array([], np.int32)).shape == (0,)
+
+
 def test_every_jet_particle_is_of_exactly_one_kind():
     codes = np.array([*pdg.JET_PARTICLES.values(), 1, 2])
     kinds = [

@@ -8,7 +8,7 @@ import pytest
 import uproot
 
 from hepnn import Tagger, open_jets, read_jets
-from hepnn.errors import InputError, OutputError, SourceError
+from hepnn.errors import HepnnWarning, InputError, OutputError, SourceError
 from hepnn.tagging import score, tag
 from hepnn.trees import TreeWriter
 
@@ -143,3 +143,18 @@ def test_judging_takes_labels_scores_and_columns_of_the_selected_jets(files, tag
         score(files, tagger, columns=["mc"])
     with pytest.raises(InputError, match="asked to judge a tagger; found no jets"):
         score(open_jets(files, select="pt > 1000"), tagger)
+
+
+def test_jets_unlike_those_of_the_training_are_warned_of(files, tagger, tmp_path):
+    other = events(60, seed=5)
+    for name in ("Jet_pt", "Jet_mass", "PFCands_pt", "PFCands_mass"):
+        other[name] = other[name] * np.float32(1000)  # in MeV
+    path = write(tmp_path / "mev.root", other)
+    with pytest.warns(HepnnWarning) as caught:
+        tag(path, tagger, tmp_path / "scores.root")
+    outside, apart = (str(each.message) for each in caught)
+    assert "lie outside what the tagger was trained on" in outside
+    assert "log_energy of particles (100.0%)" in outside
+    assert "differ from those that the tagger was trained on" in apart
+    loaded = Tagger.load(tagger.save(tmp_path / "tagger"))
+    assert loaded.seen_ == tagger.seen_

@@ -6,9 +6,10 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, inspection, readers, tagging
+from hepnn import demo, evaluation, generators, image_plots, inspection, plugins, readers, shards, tagging, throughput
 from hepnn.cli import cli
 from hepnn.cli.options import names
+from hepnn.doctor import examine
 from hepnn.onnx_export import write_onnx
 from hepnn.tasks import Task
 
@@ -16,15 +17,42 @@ READING = {"files", "schema", "tree", "select", "bad_files"}
 """What `hepnn.open_jets` takes; tests hold these options against it once."""
 
 PAIRS = {
-    "train": (hepnn.Tagger, READING | {"output", "overwrite", "weight", "validation", "max_jets", "logs", "resume"}),
-    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers"}),
+    "train": (
+        hepnn.Tagger,
+        READING | {"output", "overwrite", "weight", "flatten", "validation", "max_jets", "logs", "resume"},
+    ),
+    "tag": (tagging.tag, READING | {"tagger_folder", "custom", "observers", "precision"}),
+    "merge": (tagging.merge, set()),
     "evaluate": (
         evaluation.evaluate,
-        READING | {"tagger_folder", "custom", "weight", "max_jets", "output", "overwrite"},
+        READING
+        | {
+            "taggers",
+            "precision",
+            "friends",
+            "custom",
+            "fractions",
+            "weight",
+            "against",
+            "mass",
+            "working_points",
+            "bins",
+            "insight",
+            "correctionlib",
+        }
+        | {"max_jets", "output", "overwrite"},
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
+    "bench": (throughput.bench, READING | {"tagger_folder", "custom"}),
+    "convert": (shards.convert, READING | {"observers"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
+    "plugins": (plugins.check_plugins, set()),
     "demo": (demo.run_demo, {"output"}),
+    "doctor": (examine, set()),
+    "plot images": (
+        image_plots.plot_overview,
+        READING | {"output", "overwrite", "representation", "representation_options", "max_jets"},
+    ),
     "generate toy": (generators.generate_toy, {"output"}),
     "generate quark-gluon": (generators.generate_quark_gluon, {"output"}),
     "generate showers": (generators.generate_showers, {"output"}),
@@ -80,11 +108,17 @@ def test_an_option_is_an_argument_of_the_same_name_and_default(path):
 
 def test_what_is_read_is_said_as_in_python():
     arguments = inspect.signature(readers.open_jets).parameters
-    for path in ("train", "tag", "evaluate"):
+    for path in ("train", "tag", "evaluate", "convert", "bench"):
         options = options_of(path)
         assert options.keys() >= READING
         for name in READING - {"files", "schema"}:
             assert same(options[name].to_info_dict()["default"], arguments[name].default)
+
+
+def test_precision_is_an_argument_of_load():
+    default = inspect.signature(hepnn.Tagger.load).parameters["precision"].default
+    for path in ("tag", "evaluate"):
+        assert same(options_of(path)["precision"].to_info_dict()["default"], default)
 
 
 def test_every_option_has_a_help():

@@ -1,4 +1,4 @@
-"""The command line: ``hepnn train | tag | evaluate | export | inspect | generate | task | demo``, one file a command.
+"""The command line, ``hepnn COMMAND …``: one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
 machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
@@ -14,11 +14,17 @@ from typing import Any
 import click
 
 from hepnn import __version__
+from hepnn.cli.bench import bench
+from hepnn.cli.convert import convert
 from hepnn.cli.demo import demo
+from hepnn.cli.doctor import doctor
 from hepnn.cli.evaluate import evaluate
 from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
+from hepnn.cli.merge import merge
+from hepnn.cli.plot import plot
+from hepnn.cli.plugins import plugins
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
@@ -70,9 +76,25 @@ def cli() -> None:
     several of these.
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
-    missing package; 9 done, but files were skipped; 10 a task missed its target; 130 interrupted.
+    missing package; 9 done, but files were skipped; 10 a task missed its target; 11 workers failed; 12 a
+    self-test failed; 130 interrupted.
     """
 
 
-for command in (train, tag, evaluate, export, inspect, generate, task, demo):
+for command in (
+    train,
+    tag,
+    merge,
+    evaluate,
+    plot,
+    export,
+    inspect,
+    convert,
+    bench,
+    generate,
+    task,
+    plugins,
+    demo,
+    doctor,
+):
     cli.add_command(command)

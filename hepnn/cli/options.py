@@ -10,18 +10,23 @@ from typing import Any, NamedTuple
 
 import click
 
+from hepnn import defaults
 from hepnn.errors import InputError
 
 __all__ = [
     "Reading",
+    "bins_of",
+    "custom_option",
     "import_function",
     "json_option",
     "load_tagger",
     "names",
     "option_value",
     "overwrite_option",
+    "precision_option",
     "reading_options",
     "report_skipped",
+    "report_tagged",
     "tagger_options",
 ]
 
@@ -94,14 +99,18 @@ def reading_options(command: F) -> F:
 
 def tagger_options(command: F) -> F:
     """Returns the command with --tagger and --custom."""
-    command = click.option(
+    return click.option(
+        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
+    )(custom_option(command))
+
+
+def custom_option(command: F) -> F:
+    """Returns the command with --custom."""
+    return click.option(
         "--custom",
         multiple=True,
         metavar="MODULE:FUNCTION",
         help="Function of your own that the tagger was made with, for a feature or the model.",
-    )(command)
-    return click.option(
-        "--tagger", "tagger_folder", required=True, metavar="FOLDER", help="Tagger written by `hepnn train`."
     )(command)
 
 
@@ -113,6 +122,16 @@ def overwrite_option(command: F) -> F:
 def json_option(command: F) -> F:
     """Returns the command with --json."""
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+
+
+def report_tagged(tagged: Sequence[Any], *, tree: str, as_json: bool) -> None:
+    """Prints what was written, each a `hepnn.tagging.Tagged`."""
+    if as_json:
+        click.echo(json.dumps([{**each._asdict(), "path": str(each.path), "tree": tree} for each in tagged]))
+        return
+    for each in tagged:
+        where = each.path if each.path.is_dir() else f"{each.path}:{tree}"
+        click.echo(f"{where}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}")
 
 
 def report_skipped(skipped: Sequence[Any]) -> None:
@@ -141,32 +160,65 @@ def import_function(path: str) -> Callable[..., Any]:
         ) from error
 
 
-def load_tagger(folder: str, custom: tuple[str, ...]) -> Any:
+def precision_option(command: F) -> F:
+    """Returns the command with --precision."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["float32", "int8"]),
+        default=defaults.PRECISION,
+        show_default=True,
+        help="int8 scores faster and not quite as exactly.",
+    )(command)
+
+
+def load_tagger(folder: str, custom: tuple[str, ...], *, precision: str = defaults.PRECISION) -> Any:
     """Returns the tagger kept in ``folder``, with TensorFlow loaded only if scoring needs it."""
     from hepnn.progress import load_tensorflow
     from hepnn.tagger import Tagger
 
-    tagger = Tagger.load(folder, custom=[import_function(path) for path in custom])
+    tagger = Tagger.load(folder, custom=[import_function(path) for path in custom], precision=precision)
     if tagger.needs_keras_:
         load_tensorflow()
     return tagger
 
 
 def option_value(text: str) -> tuple[str, Any]:
-    """Returns name and value of ``name=value``; the value as JSON if it is, else as text.
+    """Returns name and value of ``name=value``; the value is JSON if it is that, with commas a list, else a text.
 
     Raises:
         InputError: no equals sign.
+
+    >>> option_value("units=[64,64]"), option_value("size=21,21"), option_value("channels=pt,")
+    (('units', [64, 64]), ('size', [21, 21]), ('channels', ['pt']))
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"asked for the model option {text!r}; write name=value, such as units=[64,64].")
+        raise InputError(f"asked for the option {text!r}; write name=value, such as units=64,64.")
+    found = _json_or_text(value)
+    if isinstance(found, str) and "," in found:
+        return name, [_json_or_text(part) for part in names(found)]
+    return name, found
+
+
+def _json_or_text(text: str) -> Any:
     try:
-        return name, json.loads(value)
+        return json.loads(text)
     except ValueError:
-        return name, value
+        return text
 
 
 def names(text: str) -> tuple[str, ...]:
     """Returns the names in a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def bins_of(text: str) -> dict[str, int]:
+    """Returns the number of bins of each field in ``FIELD:NUMBER,...``.
+
+    Raises:
+        InputError: it is written differently.
+    """
+    parts = [part.partition(":") for part in names(text)]
+    if not parts or any(not name or not number.isdecimal() or int(number) < 1 for name, _, number in parts):
+        raise InputError(f"asked for the bins {text!r}; write FIELD:NUMBER,..., such as pt:10,mass:10.")
+    return {name.strip(): int(number) for name, _, number in parts}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hepnn import defaults
 from hepnn.cli.options import (
     Reading,
+    bins_of,
     json_option,
     names,
     option_value,
@@ -30,14 +32,28 @@ __all__ = ["train"]
     default=defaults.MODEL,
     show_default=True,
     metavar="NAME",
-    help="gru, lstm, deepsets, or package.module:function.",
+    help="gru, lstm, deepsets, cnn2d, resnet2d, cnn3d, convlstm, or package.module:function.",
 )
 @click.option(
     "--option",
     "model_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Option of the model, such as units=[64,64] or bidirectional=true.",
+    help="Option of the model, such as units=64,64 or bidirectional=true.",
+)
+@click.option(
+    "--representation",
+    default=defaults.REPRESENTATION,
+    show_default=True,
+    metavar="NAME",
+    help="What the model sees: cloud, jet-image, calo-image; auto is what it takes of such jets.",
+)
+@click.option(
+    "--representation-option",
+    "representation_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of an image, such as size=25 or channels=pt,charged_pt.",
 )
 @click.option(
     "--features",
@@ -62,10 +78,10 @@ __all__ = ["train"]
 )
 @click.option(
     "--augment",
-    default=",".join(defaults.AUGMENT),
+    default=defaults.AUGMENT,
     show_default=True,
     metavar="NAMES",
-    help="How training jets are varied, by comma; '' for not at all.",
+    help="How training jets are varied, by comma; auto as suits what the model sees, '' for not at all.",
 )
 @click.option("--epochs", default=defaults.EPOCHS, show_default=True, help="Most epochs.")
 @click.option("--batch-size", default=defaults.BATCH_SIZE, show_default=True, help="Jets a batch.")
@@ -75,6 +91,16 @@ __all__ = ["train"]
     default=defaults.PATIENCE,
     show_default=True,
     help="Stop after so many epochs without a better validation AUC.",
+)
+@click.option(
+    "--calibrate",
+    is_flag=True,
+    help="Set the temperature of the probabilities with the jets that choose the best epoch.",
+)
+@click.option(
+    "--flatten",
+    metavar="FIELD:NUMBER,...",
+    help='Weight jets so that each class is flat in so many bins, such as "pt:10,mass:10".',
 )
 @click.option("--class-weight", type=click.Choice(["balanced"]), help="Let each class count the same.")
 @click.option("--weight", metavar="FIELD", help="Jet field that holds sample weights.")
@@ -91,6 +117,14 @@ __all__ = ["train"]
     metavar="FOLDER",
     help="Write epochs.csv there, and TensorBoard events if hepnn[tensorboard] is installed.",
 )
+@click.option("--start-from", metavar="FOLDER", help="Tagger to start from: its layers before the head are taken over.")
+@click.option("--freeze", type=click.Choice(["features"]), help="Keep the layers that were taken over as they are.")
+@click.option(
+    "--distribute",
+    type=click.Choice(["mirrored"]),
+    help="Share each batch out among all GPUs of the machine. [default: one]",
+)
+@click.option("--mixed-precision", is_flag=True, help="Train with half as many bits, which GPUs do faster.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @overwrite_option
 @json_option
@@ -99,6 +133,8 @@ def train(  # one argument an option
     output: str,
     model: str,
     model_options: tuple[str, ...],
+    representation: str,
+    representation_options: tuple[str, ...],
     features: str,
     jet_features: str,
     max_particles: int,
@@ -108,23 +144,35 @@ def train(  # one argument an option
     batch_size: int,
     learning_rate: float,
     patience: int,
+    calibrate: bool,
+    flatten: str | None,
     class_weight: str | None,
     weight: str | None,
     validation: tuple[str, ...],
     max_jets: int | None,
     seed: int,
     logs: str | None,
+    start_from: str | None,
+    freeze: str | None,
+    distribute: str | None,
+    mixed_precision: bool,
     resume: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Train a tagger on labelled jets.
+    """Train a tagger on labelled jets; on a folder from `hepnn convert`, with a part of it in memory at a time.
 
     Example: hepnn train "train/*.root" --schema jetclass --model gru -o tagger/
+
+    Example with images: hepnn train jets.root --model cnn2d --representation-option channels=pt,count -o tagger/
+
+    Example with calorimeter cells in three dimensions: hepnn train showers.root --model cnn3d -o tagger/
     """
     import awkward as ak
 
+    from hepnn.flattening import flat_weights
     from hepnn.progress import epoch_lines, load_tensorflow, say
+    from hepnn.shards import Shards
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
 
@@ -136,32 +184,47 @@ def train(  # one argument an option
             f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it "
             "with --overwrite."
         )
-    source = reading.open()
-    jets = source.read(max_jets=max_jets)
-    skipped = list(source.skipped)
+    jets, schema, skipped = _jets(reading, max_jets=max_jets)
+    n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
     held_out = None
     if validation:
-        beside = reading._replace(files=validation).open(schema=source.schema)
+        beside = reading._replace(files=validation).open(schema=schema)
         held_out = beside.read()
         skipped += beside.skipped
-    say(f"{len(jets)} jets, schema {source.schema.name}")
-    if weight is not None and weight not in jets.fields:
-        raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+    say(f"{n_jets} jets, schema {schema.name}")
+    weights: Any = weight
+    if weight is not None and not isinstance(jets, Shards):
+        if weight not in jets.fields:
+            raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+        weights = ak.to_numpy(jets[weight])
+    if flatten is not None:
+        if isinstance(jets, Shards):
+            raise InputError(
+                "asked for --flatten on shards; give it where the jets are in memory, or weights as a field."
+            )
+        weights = flat_weights(jets, bins_of(flatten), sample_weight=weights)
     tagger = Tagger(
         model,
         model_options=dict(map(option_value, model_options)) or None,
+        representation=representation,
+        representation_options=dict(map(option_value, representation_options)) or None,
         features=features if features == "auto" else names(features),
         jet_features=names(jet_features),
         max_particles=max_particles,
         scaling=scaling,
-        augment=names(augment),
+        augment=augment if augment == "auto" else names(augment),
         class_weight=class_weight,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         patience=patience,
+        calibrate=calibrate,
         seed=seed,
-        schema=source.schema,
+        start_from=start_from,
+        freeze=freeze,
+        distribute=distribute,
+        mixed_precision=mixed_precision,
+        schema=schema,
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -172,7 +235,7 @@ def train(  # one argument an option
     try:
         tagger.fit(
             jets,
-            sample_weight=None if weight is None else ak.to_numpy(jets[weight]),
+            sample_weight=weights,
             validation=held_out,
             checkpoint=checkpoint,
             callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
@@ -188,8 +251,9 @@ def train(  # one argument an option
     result = {
         "tagger": str(folder),
         "classes": tagger.classes_.tolist(),
-        "n_jets": len(jets),
+        "n_jets": n_jets,
         "n_truncated": tagger.n_truncated_,
+        "left_out": tagger.left_out_,
         "best_epoch": trained.best_epoch + 1,
         "epochs": len(trained.history["loss"]),
         "seconds": trained.seconds,
@@ -201,11 +265,28 @@ def train(  # one argument an option
         click.echo(json.dumps(result))
         report_skipped(skipped)
         return
-    cut = sum(tagger.n_truncated_.values())
     click.echo(
         f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
         f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
-        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s"
-        + (f"\n{cut} of {len(jets)} jets were cut to {max_particles} particles" if cut else "")
+        f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s, "
+        f"{trained.seconds / result['epochs']:.1f} s an epoch; {trained.padding:.0%} of what was computed was padding"
+        + (f"\nstarted from {start_from}: {', '.join(tagger.origin_.layers)}" if tagger.origin_ else "")
+        + (f"\n{tagger.left_out_}" if tagger.left_out_ else "")
     )
     report_skipped(skipped)
+
+
+def _jets(reading: Reading, *, max_jets: int | None) -> tuple[Any, Any, list[Any]]:
+    """The jets or shards to train on, their schema, and the files that were skipped."""
+    from hepnn.shards import Shards, is_shards
+
+    if not is_shards(reading.files):
+        source = reading.open()
+        return source.read(max_jets=max_jets), source.schema, list(source.skipped)
+    if any(each is not None for each in (reading.schema, reading.tree, reading.select, max_jets)):
+        raise InputError(
+            f"asked to train on a part of the shards in {reading.files[0]}; they are taken whole. Give --schema, --tree and "
+            "--select to hepnn convert."
+        )
+    shards = Shards.open(reading.files[0])
+    return shards, shards.schema, []

@@ -56,8 +56,14 @@ class Block(NamedTuple):
         return np.random.SeedSequence(self.seed, spawn_key=(self.number,)).spawn(n)
 
 
-def blocks_of(n_jets: int, *, size: int, seed: int) -> list[Block]:
+def blocks_of(n_jets: int, *, size: int, seed: int, what: str = "jets") -> list[Block]:
     """Returns the blocks of a sample: each of ``size`` jets, but for a smaller last one.
+
+    Args:
+        n_jets: of the sample.
+        size: jets in a block.
+        seed: of the sample.
+        what: they are, for messages.
 
     Raises:
         InputError: a negative number of jets, or a seed that is no whole number from 0 on.
@@ -65,14 +71,16 @@ def blocks_of(n_jets: int, *, size: int, seed: int) -> list[Block]:
     >>> [block.n_jets for block in blocks_of(25, size=10, seed=1)]
     [10, 10, 5]
     """
-    for name, value in (("jets", n_jets), ("seed", seed)):
+    for name, value in ((what, n_jets), ("seed", seed)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise InputError(f"asked to generate with {name}={value!r}; give a whole number from 0 on.")
     starts = range(0, int(n_jets), size)
     return [Block(index, min(size, int(n_jets) - start), int(seed)) for index, start in enumerate(starts)]
 
 
-def blocks_of_columns(n_entries: int, *, size: int, seed: int, make: Callable[[Block], Columns]) -> Iterator[Columns]:
+def blocks_of_columns(
+    n_entries: int, *, size: int, seed: int, make: Callable[[Block], Columns], what: str = "jets"
+) -> Iterator[Columns]:
     """Yields the branches block by block; of no entries one block without any, which settles the types.
 
     Args:
@@ -80,11 +88,12 @@ def blocks_of_columns(n_entries: int, *, size: int, seed: int, make: Callable[[B
         size: entries in a block.
         seed: of the sample.
         make: makes the branches of one block.
+        what: the entries are, for messages.
 
     Raises:
         InputError: as in `blocks_of`.
     """
-    blocks = blocks_of(n_entries, size=size, seed=seed)
+    blocks = blocks_of(n_entries, size=size, seed=seed, what=what)
     if not blocks:
         yield {name: array[:0] for name, array in make(Block(0, 1, seed)).items()}
     for block in blocks:

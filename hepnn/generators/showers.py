@@ -158,7 +158,7 @@ def _checked(
 
 def _blocks(n_showers: int, seed: int, setting: Setting) -> Iterator[dict[str, Any]]:
     return blocks_of_columns(
-        n_showers, size=BLOCK_SHOWERS, seed=seed, make=lambda block: _block_columns(block, setting)
+        n_showers, size=BLOCK_SHOWERS, seed=seed, make=lambda block: _block_columns(block, setting), what="showers"
     )
 
 

@@ -1,13 +1,17 @@
 """Networks by name: Keras functional models, built for the tensors of a representation.
 
 `MODELS` is the registry, a literal dict of ``module:function``, so that listing the names does not load TensorFlow. To
-add a network, write a function like `hepnn.models.recurrent.gru` and its entry here; or hand your own to
+add a network, write a function like `hepnn.models.recurrent.gru` and its entry here (and one in
+`hepnn.representations.LAYOUTS`, if it takes images); or hand your own to
 ``Tagger(model=my_function)``, or on the command line ``--model package.module:function``. It is called as
 
     my_function(inputs, n_classes, **options) -> keras.Model
 
 where ``inputs`` describes each tensor (`hepnn.tensors.TensorSpec`), and returns a model that takes a dict of
 those tensors and gives class probabilities, (jet, class).
+
+Networks with other answers are ordinary Keras models for your own training, beside the registry:
+`hepnn.models.multi_output`, with several answers, and `hepnn.models.decoder`, with an answer for every pixel.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hepnn.errors import InputError, closest
+from hepnn.plugins import find_plugin, plugin_names
 from hepnn.tensors import TensorSpec
 
 __all__ = ["MODELS", "build_model", "resolve_model"]
@@ -37,18 +42,22 @@ def resolve_model(name: str | Callable[..., Any]) -> Callable[..., Any]:
     """Returns the function that builds the network ``name``.
 
     Args:
-        name: a key of `MODELS`, ``package.module:function`` (which is imported), or the function itself.
+        name: a key of `MODELS`, the name of a plug-in (`hepnn.plugins`), ``package.module:function`` (which is
+            imported), or the function itself.
 
     Raises:
         InputError: there is no such network, module or function.
+        DependencyError: the plug-in cannot be imported.
     """
     if callable(name):
         return name
+    if name not in MODELS and (added := find_plugin("models", name)) is not None:
+        return added
     path = MODELS.get(name, name)
     module, colon, function = path.partition(":")
     if not colon:
         raise InputError(
-            f"asked for the model {name!r}; closest: {closest(name, MODELS)}. "
+            f"asked for the model {name!r}; closest: {closest(name, (*MODELS, *plugin_names('models')))}. "
             "Your own goes by package.module:function, or as a Python function."
         )
     try:

@@ -73,4 +73,5 @@ def head(parts: Sequence[Any], *, widths: Sequence[int], dropout: float, activat
         values = keras.layers.Dense(width, activation=activation, name=f"head_{layer}")(values)
         if dropout:
             values = keras.layers.Dropout(dropout, name=f"head_dropout_{layer}")(values)
-    return keras.layers.Dense(n_classes, activation="softmax", name="probabilities")(values)
+    # float32 whatever else is computed with fewer bits, for the sake of the loss
+    return keras.layers.Dense(n_classes, activation="softmax", dtype="float32", name="probabilities")(values)

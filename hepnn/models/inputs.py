@@ -26,7 +26,11 @@ class Inputs(NamedTuple):
 
 
 def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
-    """Returns the Keras inputs for particle clouds, scaled."""
+    """Returns the Keras inputs for particle clouds, scaled.
+
+    Raises:
+        InputError: a tensor has the axes of an image.
+    """
     import keras
 
     from hepnn.layers import FeatureScaling
@@ -35,8 +39,13 @@ def cloud_inputs(specs: Mapping[str, TensorSpec]) -> Inputs:
     sequences: dict[str, tuple[Any, Any]] = {}
     jet = None
     for name, spec in specs.items():
+        if len(spec.shape) > 2:
+            raise InputError(
+                f"asked for clouds of particles; {name!r} has the shape {spec.shape} of an image. Choose the representation "
+                "'cloud', or a model of images: cnn2d, resnet2d, cnn3d, convlstm."
+            )
         values = tensors[name] = keras.Input(spec.shape, name=name)
-        scale = FeatureScaling(*spec.scaling, name=f"{name}_scaling")
+        scale = FeatureScaling(*spec.scaling, dtype="float32", name=f"{name}_scaling")
         if name == JET:
             jet = scale(values)
         else:
@@ -76,12 +85,12 @@ def image_inputs(specs: Mapping[str, TensorSpec], *, n_axes: int) -> ImageInputs
     for name, spec in specs.items():
         if len(spec.shape) != n_axes or None in spec.shape:
             raise InputError(
-                f"asked for images with {n_axes} axes beside that of the jets; {name!r} has the shape {spec.shape}. Give the "
-                "tagger an image as its representation, such as hepnn.images.JetImage(), or choose another model."
+                f"asked for images with {n_axes} axes beside that of the jets; {name!r} has the shape {spec.shape}. Choose "
+                "the representation 'jet-image' or 'calo-image' (and its layout), 'auto', or another model."
             )
         values = tensors[name] = keras.Input(spec.shape, name=name)
         if spec.channel_axis not in (-1, n_axes - 1):
             others = (axis + 1 for axis in range(n_axes) if axis != spec.channel_axis)
             values = keras.layers.Permute((*others, spec.channel_axis + 1), name=f"{name}_channels_last")(values)
-        images[name] = FeatureScaling(*spec.scaling, name=f"{name}_scaling")(values)
+        images[name] = FeatureScaling(*spec.scaling, dtype="float32", name=f"{name}_scaling")(values)
     return ImageInputs(tensors, images)

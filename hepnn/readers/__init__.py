@@ -2,7 +2,7 @@
 
 `read_jets` reads everything, `iterate_jets` the same in steps. `open_jets` checks the files and returns them, with
 their schema, to be read later, or in chunks that say where each jet comes from, so that what is written can be aligned
-with it.
+with it. `jets_of` makes jets of arrays that somebody else has read.
 
 ROOT (TTree and RNTuple), Parquet, HDF5 and npz files are known by their first bytes; how particles hang on jets is
 the layout of the schema. A step of a ROOT file needs at least one basket of one branch in memory: a file written with
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import awkward as ak
 
-from hepnn.readers.chunks import JetChunk
+from hepnn.readers.arrays import jets_of
+from hepnn.readers.chunks import EntryRange, JetChunk
 from hepnn.readers.files import DEFAULT_STEP, JetFiles, open_jets
 from hepnn.readers.preflight import BadFiles, SkippedFile
 from hepnn.readers.sources import Source
@@ -25,11 +26,13 @@ from hepnn.schema import Schema
 __all__ = [
     "DEFAULT_STEP",
     "BadFiles",
+    "EntryRange",
     "JetChunk",
     "JetFiles",
     "SkippedFile",
     "Source",
     "iterate_jets",
+    "jets_of",
     "open_jets",
     "read_jets",
 ]

@@ -19,7 +19,7 @@ from hepnn.readers.preflight import Plan, SkippedFile
 from hepnn.readers.tables import Table
 from hepnn.schema import Schema, jets_from_rows
 
-__all__ = ["JetChunk", "chunks_of"]
+__all__ = ["EntryRange", "JetChunk", "chunk_of", "chunks_of", "ranges_of"]
 
 
 class JetChunk(NamedTuple):
@@ -42,6 +42,38 @@ class JetChunk(NamedTuple):
     start: int
     stop: int
     selected: npt.NDArray[np.bool_] | None = None
+
+
+class EntryRange(NamedTuple):
+    """Entries of one file.
+
+    Attributes:
+        table: position of the file in the plan.
+        start: first entry.
+        stop: one after the last.
+    """
+
+    table: int
+    start: int
+    stop: int
+
+
+def ranges_of(made: Plan, *, step: int) -> list[EntryRange]:
+    """Returns the entries of the chunks that `chunks_of` would yield without a limit, in order."""
+    return [
+        EntryRange(position, start, min(start + step, table.n_entries))
+        for position, table in enumerate(made.tables)
+        for start in range(0, max(table.n_entries, 1), step)
+    ]
+
+
+def chunk_of(made: Plan, entries: EntryRange, *, select: Expression | None) -> JetChunk:
+    """Returns the jets of some entries, the same as in a chunk of `chunks_of`; errors as there."""
+    table, step = made.tables[entries.table], max(entries.stop - entries.start, 1)
+    (chunk,) = _chunks_of_table(
+        table, made, step=step, left=None, select=select, start=entries.start, stop=entries.stop
+    )
+    return chunk
 
 
 def chunks_of(
@@ -85,19 +117,26 @@ def chunks_of(
 
 
 def _chunks_of_table(
-    table: Table, made: Plan, *, step: int, left: int | None, select: Expression | None
+    table: Table,
+    made: Plan,
+    *,
+    step: int,
+    left: int | None,
+    select: Expression | None,
+    start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[JetChunk]:
     # only where an entry is a jet is it known beforehand how many entries are needed
-    last = left if select is None and not made.schema.has_events else None
-    for start, stop, columns in read_steps(table, made.branches, step=step, stop=last):
+    last = left if left is not None and select is None and not made.schema.has_events else stop
+    for first, end, columns in read_steps(table, made.branches, step=step, start=start, stop=last):
         try:
-            chunk = _chunk(table, made.schema, start, stop, columns, select)
+            chunk = _chunk(table, made.schema, first, end, columns, select)
         except SchemaError as error:
-            raise SchemaError(f"in {table.place}, entries {start} to {stop}: {error}") from error
+            raise SchemaError(f"in {table.place}, entries {first} to {end}: {error}") from error
         except (ValueError, TypeError, IndexError, OverflowError) as error:
             # damage can also show as columns that do not belong together
             raise SourceError(
-                f"asked to read {table.place}, entries {start} to {stop}; its columns do not fit together "
+                f"asked to read {table.place}, entries {first} to {end}; its columns do not fit together "
                 f"({type(error).__name__}: {str(error)[:200]}). It is damaged, or the schema {made.schema.name!r} is "
                 "not right for it."
             ) from error

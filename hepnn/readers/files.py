@@ -12,17 +12,15 @@ from pathlib import Path
 
 import awkward as ak
 
+from hepnn.defaults import STEP as DEFAULT_STEP
 from hepnn.errors import InputError
 from hepnn.expressions import Expression, compile_expression
-from hepnn.readers.chunks import JetChunk, chunks_of
+from hepnn.readers.chunks import EntryRange, JetChunk, chunk_of, chunks_of, ranges_of
 from hepnn.readers.preflight import BadFiles, Plan, SkippedFile, plan
 from hepnn.readers.sources import Source
 from hepnn.schema import Match, Schema
 
 __all__ = ["DEFAULT_STEP", "JetFiles", "open_jets"]
-
-DEFAULT_STEP = 50_000
-"""Entries at once: some 100 MB of jets."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,19 @@ class JetFiles:
             select=self.select,
             skipped=self.skipped if self.bad_files == "skip" else None,
         )
+
+    def ranges(self, *, step: int = DEFAULT_STEP) -> list[EntryRange]:
+        """Returns the entries of each chunk that `chunks` yields, to be read apart with `chunk`."""
+        return ranges_of(self.plan, step=step)
+
+    def chunk(self, entries: EntryRange) -> JetChunk:
+        """Returns the jets of some entries, as `chunks` would give them.
+
+        Raises:
+            SourceError: the file turns out to be damaged, whatever ``bad_files`` says.
+            SchemaError: the columns do not fit the schema.
+        """
+        return chunk_of(self.plan, entries, select=self.select)
 
     def iterate(self, *, step: int = DEFAULT_STEP, max_jets: int | None = None) -> Iterator[ak.Array]:
         """Yields the jets in order, (jet,) records; as for `chunks`, but ``max_jets`` is exact."""

@@ -53,7 +53,7 @@ def open_table(file: str, *, tree: str | None = None, candidates: Iterable[str] 
 
 
 def read_steps(
-    table: Table, branches: Iterable[str], *, step: int, stop: int | None = None
+    table: Table, branches: Iterable[str], *, step: int, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields first entry, last entry and the columns of each step; one step without entries for an empty table.
 
@@ -61,13 +61,14 @@ def read_steps(
         table: from `open_table`.
         branches: exact names, or patterns of numbered columns.
         step: entries at once.
-        stop: read only so many entries.
+        start: the first entry to read.
+        stop: one after the last entry to read; None for all.
 
     Raises:
         SourceError: a branch cannot be read.
     """
     steps: Iterator[tuple[int, int, dict[str, Any]]] = _BY_NAME[table.format].read_steps(
-        table, branches, step=step, stop=stop
+        table, branches, step=step, start=start, stop=stop
     )
     return steps
 

@@ -188,24 +188,24 @@ def details(table: Table) -> Details:
 
 
 def read_steps(
-    table: Table, branches: Iterable[str], *, step: int, stop: int | None = None
+    table: Table, branches: Iterable[str], *, step: int, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields first entry, last entry and the columns of each step; see `hepnn.readers.formats.read_steps`."""
     end = table.n_entries if stop is None else min(stop, table.n_entries)
     wanted = {name: [name] if name in table.types else slots(name, table.types) for name in sorted(branches)}
     with _opened(table.file) as handle:
         columns = _columns(_groups(handle)[table.name])
-        for start in range(0, max(end, 1), step):
-            last = min(start + step, end)
+        for first in range(start, max(end, 1), step):
+            last = min(first + step, end)
             blocks: dict[Any, Any] = {}
             made = {}
             for name, members in wanted.items():
                 try:
-                    values = [_read(columns[member], start, last, blocks) for member in members]
+                    values = [_read(columns[member], first, last, blocks) for member in members]
                     made[name] = values[0] if members == [name] else np.stack(values, axis=1)
                 except Exception as error:  # a damaged chunk can raise anything in the parser
-                    raise damaged(table.file, error, f"data set {name!r}, entries {start} to {last},") from error
-            yield start, last, made
+                    raise damaged(table.file, error, f"data set {name!r}, entries {first} to {last},") from error
+            yield first, last, made
 
 
 def _read(column: _Column, start: int, last: int, blocks: dict[Any, Any]) -> Any:

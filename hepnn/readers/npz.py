@@ -109,11 +109,12 @@ def details(table: Table) -> Details:
 
 
 def read_steps(
-    table: Table, branches: Iterable[str], *, step: int, stop: int | None = None
+    table: Table, branches: Iterable[str], *, step: int, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields first entry, last entry and the columns of each step; see `hepnn.readers.formats.read_steps`.
 
-    Rows are read as they come, so that memory stays flat; only arrays in Fortran's order are read whole.
+    Rows are read as they come, those before ``start`` too, so that memory stays flat; only arrays in Fortran's order
+    are read whole.
     """
     end = table.n_entries if stop is None else min(stop, table.n_entries)
     wanted = {name: [name] if name in table.types else slots(name, table.types) for name in sorted(branches)}
@@ -121,15 +122,18 @@ def read_steps(
         headers = _headers(archive)
         needed = {member: _array_of(member, headers) for members in wanted.values() for member in members}
         streams = {array: _rows(archive, array) for array in sorted({array for array, _ in needed.values()})}
-        for start in range(0, max(end, 1), step):
-            last = min(start + step, end)
-            rows = {array: read(last - start) for array, read in streams.items()}
+        for passed in range(0, start, step):
+            for read in streams.values():
+                read(min(step, start - passed))
+        for first in range(start, max(end, 1), step):
+            last = min(first + step, end)
+            rows = {array: read(last - first) for array, read in streams.items()}
             values = {
                 member: rows[array] if feature is None else rows[array][:, :, feature]
                 for member, (array, feature) in needed.items()
             }
             yield (
-                start,
+                first,
                 last,
                 {
                     name: values[name] if members == [name] else np.stack([values[m] for m in members], axis=1)

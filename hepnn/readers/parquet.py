@@ -84,16 +84,16 @@ def details(table: Table) -> Details:
 
 
 def read_steps(
-    table: Table, branches: Iterable[str], *, step: int, stop: int | None = None
+    table: Table, branches: Iterable[str], *, step: int, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields first entry, last entry and the columns of each step; see `hepnn.readers.formats.read_steps`."""
     end = table.n_entries if stop is None else min(stop, table.n_entries)
     names = sorted(branches)
-    start = 0
     with _opened(table.file) as handle:
         paths = _paths(handle)
         columns = [paths[name][0] for name in names]
-        batches = handle.iter_batches(batch_size=step, columns=columns) if end else iter(())
+        groups, skip = _groups_from(handle, start)
+        batches = _exactly(handle.iter_batches(batch_size=step, columns=columns, row_groups=groups), step, skip)
         if not end:
             yield 0, 0, _columns(ak.from_arrow(handle.schema_arrow.empty_table()), names)
         while start < end:
@@ -108,6 +108,33 @@ def read_steps(
             if len(array):
                 yield start, start + len(array), made
                 start += len(array)
+
+
+def _groups_from(handle: Any, start: int) -> tuple[list[int], int]:
+    """Returns the row groups that hold ``start`` and what follows, and how many of their rows come before it."""
+    sizes = [handle.metadata.row_group(group).num_rows for group in range(handle.num_row_groups)]
+    first = 0
+    while first < len(sizes) and start >= sizes[first]:
+        start -= sizes[first]
+        first += 1
+    return list(range(first, len(sizes))), start
+
+
+def _exactly(batches: Iterable[Any], step: int, skip: int) -> Iterator[Any]:
+    """Yields the rows of Arrow batches of any lengths, after the first ``skip``, ``step`` at once and the rest."""
+    import pyarrow as pa
+
+    waiting: list[Any] = []
+    for batch in batches:
+        batch, skip = batch.slice(skip), max(skip - len(batch), 0)
+        while len(batch):
+            waiting.append(batch.slice(0, step - sum(map(len, waiting))))
+            batch = batch.slice(len(waiting[-1]))
+            if sum(map(len, waiting)) == step:
+                yield pa.Table.from_batches(waiting)
+                waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def _columns(array: ak.Array, names: list[str]) -> dict[str, Any]:

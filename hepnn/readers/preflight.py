@@ -15,7 +15,7 @@ from hepnn.errors import InputError, SourceError
 from hepnn.readers.formats import open_table
 from hepnn.readers.sources import Location, Source, locate
 from hepnn.readers.tables import Table, check_branches, column_names, slots
-from hepnn.schema import SCHEMAS, Field, Match, Schema, find_schema, load_schema
+from hepnn.schema import Field, Match, Schema, find_schema, known_schemas, load_schema
 
 __all__ = ["BadFiles", "Plan", "SkippedFile", "plan"]
 
@@ -95,7 +95,7 @@ def plan(
 
 def _open(location: Location, tree: str | None, schema: Schema | None) -> Table:
     if schema is None:
-        candidates = tuple(dict.fromkeys(name for known in SCHEMAS for name in load_schema(known).trees))
+        candidates = tuple(dict.fromkeys(name for known in known_schemas() for name in known.trees))
     else:
         candidates = schema.trees
     return open_table(location.file, tree=location.tree or tree, candidates=candidates)

@@ -144,7 +144,7 @@ def details(table: Table) -> Details:
 
 
 def read_steps(
-    table: Table, branches: Iterable[str], *, step: int, stop: int | None = None
+    table: Table, branches: Iterable[str], *, step: int, start: int = 0, stop: int | None = None
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields first entry, last entry and the columns of each step; one step without entries for an empty tree.
 
@@ -152,7 +152,8 @@ def read_steps(
         table: from `open_table`.
         branches: exact names.
         step: entries at once.
-        stop: read only so many entries.
+        start: the first entry to read.
+        stop: one after the last entry to read; None for all.
 
     Raises:
         SourceError: a branch cannot be read; file, branch and entries are named.
@@ -162,20 +163,20 @@ def read_steps(
         there = _branches(root[table.name])
         names = sorted(branches)
         kept: dict[str, tuple[int, int, Any]] = {}
-        for start in range(0, max(end, 1), step):
-            last = min(start + step, end)
+        for first in range(start, max(end, 1), step):
+            last = min(first + step, end)
             columns = {}
             for name in names:
                 try:
-                    columns[name] = _array(there[name], name, start, last, end, kept, threads)
+                    columns[name] = _array(there[name], name, first, last, end, kept, threads)
                 except Exception as error:  # a damaged basket can raise anything in the parser
-                    raise damaged(table.file, error, f"branch {name!r}, entries {start} to {last},") from error
-                if len(columns[name]) != last - start:
+                    raise damaged(table.file, error, f"branch {name!r}, entries {first} to {last},") from error
+                if len(columns[name]) != last - first:
                     raise SourceError(
-                        f"asked for the entries {start} to {last} of branch {name!r} in {table.file}; found "
+                        f"asked for the entries {first} to {last} of branch {name!r} in {table.file}; found "
                         f"{len(columns[name])}: it is damaged. Restore it, or leave it out."
                     )
-            yield start, last, columns
+            yield first, last, columns
 
 
 def _array(

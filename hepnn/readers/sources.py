@@ -7,6 +7,7 @@ Files are taken in the order in which they are named; those of a glob or folder 
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -17,7 +18,17 @@ import fsspec
 
 from hepnn.errors import DependencyError, SourceError
 
-__all__ = ["SUFFIXES", "Location", "Source", "is_remote", "locate", "open_bytes", "options", "size_and_head"]
+__all__ = [
+    "SUFFIXES",
+    "Location",
+    "Source",
+    "identity",
+    "is_remote",
+    "locate",
+    "open_bytes",
+    "options",
+    "size_and_head",
+]
 
 Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """``file.root``, ``file.root:tree``, a glob, a folder, a URL, or several of these."""
@@ -27,6 +38,10 @@ SUFFIXES = (".root", ".parquet", ".h5", ".hdf5", ".npz")
 
 TIMEOUT = 60.0
 """Seconds without an answer after which a server is given up."""
+
+_N_END = 65_536
+"""Bytes at either end of a file that are compared: what describes the data is there, with the date of writing in ROOT
+files and the sums of all arrays in npz files."""
 
 N_HEAD = 64
 """Bytes at the start of a file that say what it is."""
@@ -153,6 +168,25 @@ def open_bytes(file: str) -> Any:
     except Exception as error:  # every protocol has errors of its own
         detail = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise SourceError(f"asked to read {file}; {str(detail).splitlines()[0][:200]}.") from error
+
+
+def identity(file: str) -> dict[str, Any]:
+    """Returns what tells whether a file is the one it was: size, time of change if it is local, checksum of its ends.
+
+    Raises:
+        SourceError, DependencyError: as `open_bytes`.
+    """
+    with open_bytes(file) as stream:
+        try:
+            size = int(stream.seek(0, os.SEEK_END))
+            ends = hashlib.sha256()
+            for start in (0, max(size - _N_END, 0)):
+                stream.seek(start)
+                ends.update(stream.read(_N_END))
+        except Exception as error:  # every protocol has errors of its own
+            raise SourceError(f"asked to read {file}; {type(error).__name__}: {str(error)[:200]}.") from error
+    changed = None if is_remote(file) else Path(file).stat().st_mtime_ns
+    return {"file": file, "size": size, "changed": changed, "ends": ends.hexdigest()}
 
 
 def size_and_head(file: str) -> tuple[int, bytes]:

@@ -27,7 +27,7 @@ same. A field that is ``optional`` is left out where the source lacks its branch
 
 from __future__ import annotations
 
-from hepnn.schema.catalogue import SCHEMAS, Match, find_schema, load_schema
+from hepnn.schema.catalogue import SCHEMAS, Match, find_schema, known_schemas, load_schema
 from hepnn.schema.description import LAYOUTS, UNITS, Clustering, Field, Links, Schema
 from hepnn.schema.rows import Rows, jets_from_columns, jets_from_rows
 
@@ -44,5 +44,6 @@ __all__ = [
     "find_schema",
     "jets_from_columns",
     "jets_from_rows",
+    "known_schemas",
     "load_schema",
 ]

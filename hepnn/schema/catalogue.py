@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from hepnn.errors import SchemaError, closest
+from hepnn.errors import DependencyError, HepnnWarning, SchemaError, closest
+from hepnn.plugins import find_plugin, plugin_names
 from hepnn.schema.description import Schema
 
-__all__ = ["SCHEMAS", "Match", "find_schema", "load_schema"]
+__all__ = ["SCHEMAS", "Match", "find_schema", "known_schemas", "load_schema"]
 
 _FOLDER = resources.files("hepnn") / "schemas"
 
@@ -46,10 +48,11 @@ def _built_in(name: str) -> Schema:
 
 
 def load_schema(schema: str | Path | Schema) -> Schema:
-    """Returns a built-in schema by name, or one from a TOML file.
+    """Returns a schema by name, built in or of a plug-in (`hepnn.plugins`), or one from a TOML file.
 
     Raises:
         SchemaError: no such name or file, or it is malformed.
+        DependencyError: the plug-in cannot be imported.
 
     >>> load_schema("hepnn").labels
     {'quark': 'label_quark', 'gluon': 'label_gluon'}
@@ -58,17 +61,30 @@ def load_schema(schema: str | Path | Schema) -> Schema:
         return schema
     if str(schema) in SCHEMAS:
         return _built_in(str(schema))
+    if isinstance(schema, str) and (added := find_plugin("schemas", schema)) is not None:
+        return load_schema(Path(added) if isinstance(added, str) else added)
     try:
         text = Path(schema).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SchemaError(
             f"asked for the schema {str(schema)!r}; there is none built in (closest: "
-            f"{closest(str(schema), SCHEMAS)}) and no such file can be read: {error}."
+            f"{closest(str(schema), (*SCHEMAS, *plugin_names('schemas')))}) and no such file can be read: {error}."
         ) from error
     try:
         return Schema.from_dict(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SchemaError(f"the schema {str(schema)!r} is no TOML: {error}.") from error
+
+
+def known_schemas() -> list[Schema]:
+    """Returns the built-in schemas and those of plug-ins; one that is broken is left out, with a `HepnnWarning`."""
+    found = [_built_in(name) for name in SCHEMAS]
+    for name in plugin_names("schemas"):
+        try:
+            found.append(load_schema(name))
+        except (DependencyError, SchemaError) as error:
+            warnings.warn(f"the schema {name!r} of a plug-in is left out: {error}", HepnnWarning, stacklevel=2)
+    return found
 
 
 def find_schema(branches: Iterable[str], *, where: str = "the source") -> Match:
@@ -88,7 +104,7 @@ def find_schema(branches: Iterable[str], *, where: str = "the source") -> Match:
     "all 8 branches that 'jets' needs are there"
     """
     there = frozenset(branches)
-    schemas = [load_schema(name) for name in SCHEMAS]
+    schemas = known_schemas()
     fitting = [schema for schema in schemas if schema.branches(optional=False) <= there]
     used = {schema.name: schema.branches(optional=True) & there for schema in fitting}
     best = [

@@ -11,6 +11,7 @@ such a file with its function ``run`` (`hepnn.tasks.task`), and its entry in `TA
 from __future__ import annotations
 
 from hepnn.errors import InputError, closest
+from hepnn.plugins import find_plugin, plugin_names
 from hepnn.tasks.task import Goal, Result, Task
 
 __all__ = ["TASKS", "Goal", "Result", "Task", "find_task"]
@@ -144,6 +145,41 @@ TASKS: dict[str, Task] = {
             ),
         ),
         Task(
+            "calo-energy",
+            "A network sees in a pion's shower what the sum of its cells lacks.",
+            (
+                Goal("σ/E over that of the sum", 0.85, quick=1.0, at_least=False),
+                Goal("largest bias in a bin", 0.02, quick=0.1, at_least=False),
+            ),
+        ),
+        Task(
+            "calo-time",
+            "A convolution with a state reads a film of two showers; their sum does not tell which came first.",
+            (
+                Goal("σ/E with time", 0.1, quick=0.35, at_least=False),
+                Goal("σ/E without time", 0.3, quick=0.3),
+            ),
+        ),
+        Task(
+            "calo-locate",
+            "The detector of shapes finds showers of several particles in one picture.",
+            (Goal("mAP@0.5", 0.93, quick=0.5), Goal("mAP@[.5:.95]", 0.6, quick=0.15)),
+        ),
+        Task(
+            "calo-multi",
+            "One network with three answers: which particle, how much energy, and where.",
+            (
+                Goal("accuracy", 0.75, quick=0.45),
+                Goal("σ/E over that by hand", 0.8, quick=1.5, at_least=False),
+                Goal("σ(η) over that by hand", 0.7, quick=1.5, at_least=False),
+            ),
+        ),
+        Task(
+            "calo-segment",
+            "A decoder gives every pixel an answer of its own: the share of an electron in the energy.",
+            (Goal("energy put right", 0.94, quick=0.85), Goal("gain over by layers", 0.05, quick=0.0)),
+        ),
+        Task(
             "calo-transfer",
             "What convolutions learned in one calorimeter makes another usable with few labelled showers.",
             (
@@ -157,11 +193,18 @@ TASKS: dict[str, Task] = {
 
 
 def find_task(name: str) -> Task:
-    """Returns the task ``name``.
+    """Returns the task ``name``, hepnn's own or that of a plug-in (`hepnn.plugins`).
 
     Raises:
         InputError: there is none.
+        DependencyError: the plug-in cannot be imported.
     """
-    if name not in TASKS:
-        raise InputError(f"asked for the task {name!r}; closest: {closest(name, TASKS)}. `hepnn task list` shows all.")
-    return TASKS[name]
+    if name in TASKS:
+        return TASKS[name]
+    added: Task | None = find_plugin("tasks", name)
+    if added is None:
+        others = (*TASKS, *plugin_names("tasks"))
+        raise InputError(
+            f"asked for the task {name!r}; closest: {closest(name, others)}. `hepnn task list` and `hepnn plugins` show all."
+        )
+    return added

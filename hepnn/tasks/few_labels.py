@@ -45,18 +45,16 @@ class Compared(NamedTuple):
     """What the ways reached.
 
     Attributes:
-        n_labels: numbers of labelled images.
-        scores: (number of labels, set of labelled images) by way.
+        scores: by way and number of labels, one a set of labelled images.
         fits: the networks of the first set with as many labels as was asked for, by way; seconds are those of all.
     """
 
-    n_labels: Sequence[int]
-    scores: Mapping[str, Floats]
+    scores: Mapping[str, Mapping[int, Sequence[float]]]
     fits: Mapping[str, Fit]
 
     def of(self, way: str, n_labels: int) -> Floats:
         """Returns the scores of one way with one number of labels, (set,)."""
-        return np.asarray(self.scores[way][self.n_labels.index(n_labels)])
+        return np.asarray(self.scores[way][n_labels])
 
 
 def convolutions(n_channels: int = 1) -> keras.Model:
@@ -134,8 +132,7 @@ def compare(
     n_kinds: int,
     score: Callable[[Floats, Ints], float],
     what: str,
-    n_labels: Sequence[int],
-    n_sets: int,
+    n_sets: Mapping[int, int],
     steps: int,
     rng: np.random.Generator,
     shown: int,
@@ -150,47 +147,49 @@ def compare(
         n_kinds: kinds there are.
         score: called with probabilities (image, kind) and kinds (image,).
         what: the score is.
-        n_labels: numbers of labels; fewer ones are the first of more.
-        n_sets: sets of labelled images.
+        n_sets: by number of labels, how many sets of labelled images, two or more. Fewer labels differ more from set to
+            set.
         steps: of each training.
         rng: of the images and their order.
         shown: number of labels of the networks to return.
         report: gets a line for each number of labels in each set.
     """
-    scores = {way: np.zeros((len(n_labels), n_sets)) for way in WAYS}
+    scores: dict[str, dict[int, list[float]]] = {way: {n: [] for n in n_sets} for way in WAYS}
     seconds = dict.fromkeys(WAYS, 0.0)
     kept: dict[str, Fit] = {}
-    for number in range(n_sets):
-        images, kinds = draw(max(n_labels), rng)
-        for index, n in enumerate(n_labels):
-            fits = learn_from(images[:n], kinds[:n], body=body, n_kinds=n_kinds, rng=rng, steps=steps, report=_quiet)
+    for n, sets in n_sets.items():
+        for number in range(sets):
+            images, kinds = draw(n, rng)
+            fits = learn_from(images, kinds, body=body, n_kinds=n_kinds, rng=rng, steps=steps, report=_quiet)
             for way, each in fits.items():
-                scores[way][index, number] = score(each.model.predict(test[0], batch_size=500, verbose=0), test[1])
+                scores[way][n].append(score(each.model.predict(test[0], batch_size=500, verbose=0), test[1]))
                 seconds[way] += each.seconds
             if n == shown and not number:
                 kept = fits
-            told = "  ".join(f"{way} {scores[way][index, number]:.3f}" for way in WAYS)
-            report(f"{n} labels, {number + 1}/{n_sets}: {what} {told}")
-    return Compared(n_labels, scores, {way: kept[way]._replace(seconds=seconds[way]) for way in reversed(WAYS)})
+            told = "  ".join(f"{way} {scores[way][n][-1]:.3f}" for way in WAYS)
+            report(f"{n} labels, {number + 1}/{sets}: {what} {told}")
+    return Compared(scores, {way: kept[way]._replace(seconds=seconds[way]) for way in reversed(WAYS)})
 
 
 def scores_table(compared: Compared, title: str) -> Table:
     """Returns a table with a row for each number of labels: the mean of each way and its uncertainty."""
-    rows = [(n, *(mean(compared.of(way, n)) for way in WAYS)) for n in compared.n_labels]
-    return Table(title, ("labels", *WAYS), rows)
+    sets = compared.scores[WAYS[0]]
+    rows = [(n, len(sets[n]), *(mean(compared.of(way, n)) for way in WAYS)) for n in sets]
+    return Table(title, ("labels", "sets", *WAYS), rows)
 
 
 def scores_figure(compared: Compared, *, xlabel: str, ylabel: str) -> Figure:
     """Returns the scores against the number of labels; each set is a point, the band is the mean ± 1σ."""
-    n_labels = compared.n_labels
     with styled():
         figure = Figure(figsize=(6.8, 5.0), layout="constrained")
         axes = figure.add_subplot()
-        for color, (way, values) in zip(COLORS, compared.scores.items(), strict=False):
-            center, error = np.array([[each.value, each.error] for each in map(mean, values)]).T
+        for color, (way, by_labels) in zip(COLORS, compared.scores.items(), strict=False):
+            n_labels = list(by_labels)
+            center, error = np.array([[each.value, each.error] for each in map(mean, by_labels.values())]).T
             axes.plot(n_labels, center, color=color, label=way)
             axes.fill_between(n_labels, center - error, center + error, color=color, alpha=0.25, lw=0)
-            axes.plot(n_labels, values, "o", color=color, ms=3)
+            for n, values in by_labels.items():
+                axes.plot([n] * len(values), values, "o", color=color, ms=3)
         axes.set_xscale("log")
         axes.set_xticks(n_labels, [str(n) for n in n_labels])
         axes.minorticks_off()

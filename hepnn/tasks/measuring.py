@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,6 @@ import numpy.typing as npt
 from hepnn.roc import Measured
 
 __all__ = ["bootstrapped", "mean", "share"]
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 def share(right: npt.NDArray[np.bool_]) -> Measured:
@@ -31,13 +29,13 @@ def share(right: npt.NDArray[np.bool_]) -> Measured:
     return Measured(p, float(np.sqrt(p * (1 - p) / n + 1 / (4 * n**2)) / (1 + 1 / n)))
 
 
-def mean(values: Floats) -> Measured:
+def mean(values: Sequence[float] | npt.NDArray[Any]) -> Measured:
     """Returns the mean and its standard error.
 
     Args:
         values: (sample,), two or more.
     """
-    return Measured(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(values.size)))
+    return Measured(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(np.size(values))))
 
 
 def bootstrapped(

@@ -198,11 +198,13 @@ class Task:
         name: as on the command line, such as ``shapes-count``; its file is ``shapes_count.py``.
         lesson: what it teaches, in a sentence.
         goals: what it has to reach, the most telling first.
+        path: name of the module with its function ``run``, if it is not one of hepnn's own.
     """
 
     name: str
     lesson: str
     goals: tuple[Goal, ...]
+    path: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what JSON can hold."""
@@ -211,7 +213,7 @@ class Task:
     @property
     def module(self) -> Any:
         """The task's module, imported when it is first needed."""
-        return importlib.import_module(f"hepnn.tasks.{self.name.replace('-', '_')}")
+        return importlib.import_module(self.path or f"hepnn.tasks.{self.name.replace('-', '_')}")
 
     def run(self, *, seed: int = defaults.SEED, quick: bool = False, report: Report | None = None) -> Result:
         """Returns what came out.

@@ -119,7 +119,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         model,
         fresh(draw, rngs.train, batch_size=64, steps=200 if quick else 800),
         validation=draw(2_000, rngs.validation),
-        epochs=5 if quick else 20,
+        epochs=5 if quick else 28,
         learning_rate=2e-2,
         loss={"length": "mse", "position": "sparse_categorical_crossentropy"},
         loss_weights={"length": LENGTH_WEIGHT, "position": 1.0},

@@ -19,7 +19,7 @@ def convolution(graph: Graph, layer: Any, values: Value) -> Value:
     last = layer.data_format == "channels_last"
     if last and all(size == 1 for size in (*layer.kernel_size, *layer.strides, layer.groups)):
         kernel = np.asarray(layer.kernel).reshape(layer.kernel.shape[-2:])
-        return activated(graph, matrix_product(graph, values, kernel=kernel, bias=layer.bias), layer.activation)
+        return matrix_product(graph, values, kernel=kernel, bias=layer.bias, activation=layer.activation)
     n_axes = len(layer.kernel_size)
     kernel = np.transpose(np.asarray(layer.kernel), (n_axes + 1, n_axes, *range(n_axes)))
     convolved = graph.add(

@@ -65,18 +65,25 @@ def activated(graph: Graph, values: Value, function: Any) -> Value:
     return ACTIVATIONS[name](graph, values)
 
 
-def matrix_product(graph: Graph, values: Value, *, kernel: Any, bias: Any) -> Value:
-    """Returns values · kernel + bias over the last axis."""
+def matrix_product(graph: Graph, values: Value, *, kernel: Any, bias: Any, activation: Any = None) -> Value:
+    """Returns the activation of values · kernel + bias over the last axis; none if it is None.
+
+    All axes but the last are taken as one meanwhile, so that ONNX Runtime computes product, bias and activation at once.
+    """
     kernel = np.asarray(kernel)
+    table = values if values.rank == 2 else graph.add("Reshape", values, np.array([-1, kernel.shape[0]]), rank=2)
+    product = graph.add("Gemm", table, kernel, *(() if bias is None else (np.asarray(bias),)))
+    product = activated(graph, product, activation)
     if values.rank == 2:
-        return graph.add("Gemm", values, kernel, *(() if bias is None else (np.asarray(bias),)))
-    product = graph.add("MatMul", values, kernel)
-    return product if bias is None else graph.add("Add", product, np.asarray(bias))
+        return product
+    places = graph.add("Shape", values, end=-1, rank=1)
+    shape = graph.add("Concat", places, np.array([kernel.shape[1]]), axis=0)
+    return graph.add("Reshape", product, shape, rank=values.rank)
 
 
 def dense(graph: Graph, layer: Any, values: Value) -> Value:
     """`keras.layers.Dense`."""
-    return activated(graph, matrix_product(graph, values, kernel=layer.kernel, bias=layer.bias), layer.activation)
+    return matrix_product(graph, values, kernel=layer.kernel, bias=layer.bias, activation=layer.activation)
 
 
 def activation(graph: Graph, layer: Any, values: Value) -> Value:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hepnn.layers import SCORE_OF_PADDING
 from hepnn.translation.graph import Graph, Value
-from hepnn.translation.pointwise import activated, matrix_product
+from hepnn.translation.pointwise import matrix_product
 
 __all__ = ["attention_pooling", "global_pooling", "masked_pooling"]
 
@@ -22,9 +22,9 @@ def _real(graph: Graph, mask: Value) -> Value:
     return graph.add("Unsqueeze", mask, np.array([-1]), rank=mask.rank + 1)
 
 
-def _counts(graph: Graph, mask: Value, *, dtype: str) -> Value:
-    """Particles of each jet, (jet, 1), as numbers of this type."""
-    return graph.add("ReduceSum", graph.cast(mask, dtype), np.array([1]), keepdims=1)
+def _counts(graph: Graph, mask: Value) -> Value:
+    """Particles of each jet, (jet, 1), as float32: ONNX Runtime adds whole numbers up one by one."""
+    return graph.add("ReduceSum", graph.cast(mask, "float32"), np.array([1]), keepdims=1)
 
 
 def _total(graph: Graph, values: Value) -> Value:
@@ -42,7 +42,7 @@ def _sum(graph: Graph, values: Value, mask: Value) -> Value:
 
 
 def _mean(graph: Graph, values: Value, mask: Value) -> Value:
-    counts = graph.add("Max", _counts(graph, mask, dtype="float32"), 1.0)
+    counts = graph.add("Max", _counts(graph, mask), 1.0)
     return graph.add("Div", _sum(graph, values, mask), counts)
 
 
@@ -57,7 +57,7 @@ def _last(graph: Graph, values: Value, mask: Value) -> Value:
     """Padding is on the right, so the last particle is at the number of particles, less one."""
     if values.last is not None and values.last[0] == mask:
         return values.last[1]
-    counts = _counts(graph, mask, dtype="int32")
+    counts = graph.cast(_counts(graph, mask), "int32")
     index = graph.cast(graph.add("Sub", graph.add("Max", counts, np.int32(1)), np.int32(1)), "int64")
     return _unless_empty(graph, graph.add("GatherND", values, index, batch_dims=1, rank=2), mask)
 
@@ -65,7 +65,7 @@ def _last(graph: Graph, values: Value, mask: Value) -> Value:
 def _unless_empty(graph: Graph, pooled: Value, mask: Value) -> Value:
     if mask.never_empty:
         return pooled
-    return graph.add("Where", graph.cast(_counts(graph, mask, dtype="int32"), "bool"), pooled, 0.0)
+    return graph.add("Where", graph.cast(_counts(graph, mask), "bool"), pooled, 0.0)
 
 
 _REDUCTIONS: dict[str, Callable[[Graph, Value, Value], Value]] = {
@@ -78,8 +78,8 @@ _REDUCTIONS: dict[str, Callable[[Graph, Value, Value], Value]] = {
 
 def attention_pooling(graph: Graph, layer: Any, values: Value, mask: Value) -> Value:
     """`hepnn.layers.AttentionPooling`."""
-    hidden = matrix_product(graph, values, kernel=layer.hidden.kernel, bias=layer.hidden.bias)
-    hidden = activated(graph, hidden, layer.hidden.activation)
+    scorer = layer.hidden
+    hidden = matrix_product(graph, values, kernel=scorer.kernel, bias=scorer.bias, activation=scorer.activation)
     score = matrix_product(graph, hidden, kernel=layer.score.kernel, bias=None)
     score = graph.add("Where", _real(graph, mask), score, SCORE_OF_PADDING)
     weight = graph.add("Exp", graph.add("Sub", score, graph.add("ReduceMax", score, axes=[1], keepdims=1)))
@@ -96,7 +96,7 @@ def global_pooling(*, mean: bool) -> Callable[..., Value]:
         if mask is not None:
             if not (mean and last) or layer.keepdims:
                 graph.refuse("pools with a mask; known is the mean over the second of three axes")
-            return graph.add("Div", _sum(graph, values, mask), _counts(graph, mask, dtype="float32"))
+            return graph.add("Div", _sum(graph, values, mask), _counts(graph, mask))
         axes = list(range(1, values.rank - 1) if last else range(2, values.rank))
         rank = values.rank if layer.keepdims else 2
         operator = "ReduceMean" if mean else "ReduceMax"

@@ -142,7 +142,9 @@ def _read(
 
 def _lengths(graph: Graph, mask: Value) -> Value:
     """Particles of each jet, (jet,) int32; 1 where there are none, since a sequence of ONNX has a step at least."""
-    lengths = graph.add("ReduceSum", graph.cast(mask, "int32"), np.array([1]), keepdims=0, rank=1)
+    # as float32, since ONNX Runtime adds whole numbers up one by one
+    counts = graph.add("ReduceSum", graph.cast(mask, "float32"), np.array([1]), keepdims=0, rank=1)
+    lengths = graph.cast(counts, "int32")
     return lengths if mask.never_empty else graph.add("Max", lengths, np.array(1, np.int32))
 
 

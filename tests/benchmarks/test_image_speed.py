@@ -5,8 +5,6 @@ tox -e benchmarks
 EnergyFlow (pip install energyflow) makes one image a call; where it is not installed, its comparison is left out.
 """
 
-import time
-
 import awkward as ak
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from hepnn import read_jets
 from hepnn.bundled import bundled_jets
 from hepnn.images import JetImage, pixelate
+from tests.benchmarks import racing
 
 REPEATS = 5
 N_SLOW = 3000
@@ -32,26 +31,16 @@ def jets():
     return read_jets(bundled_jets(), schema="hepnn")
 
 
-def seconds(action):
-    """The least of some repeats: what else the machine does only adds to it."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 @pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
 def test_images_a_second(jets, image, capsys):
-    dense = len(jets) / seconds(lambda: pixelate(jets, image))
-    sparse = len(jets) / seconds(lambda: image.tensors(jets))
+    times = racing.in_turn(lambda: pixelate(jets, image), lambda: image.tensors(jets), repeats=REPEATS)
+    dense, sparse = (len(jets) / time.wall for time in times)
     with capsys.disabled():
         print(f"\n33 × 33 images, {image.channels}: {dense:,.0f} jets/s dense, {sparse:,.0f} jets/s sparse")
     assert min(dense, sparse) > 50_000 or image is not IMAGES["pT"]
 
 
-def test_images_against_energyflow(jets, capsys):
+def test_images_against_energyflow(jets, record):
     energyflow = pytest.importorskip("energyflow")
     fields = [ak.to_numpy(ak.flatten(jets.particles[name])).astype(float) for name in ("pt", "eta", "phi")]
     arrays = np.split(np.stack(fields, axis=1), np.cumsum(ak.to_numpy(ak.num(jets.particles)))[:-1])
@@ -64,8 +53,6 @@ def test_images_against_energyflow(jets, capsys):
     np.testing.assert_allclose(
         theirs().sum(axis=(1, 2, 3)).mean(), pixelate(jets[:N_SLOW], image).sum() / N_SLOW, rtol=0.05
     )
-    slow = N_SLOW / seconds(theirs)
-    fast = len(jets) / seconds(lambda: pixelate(jets, image))
-    with capsys.disabled():
-        print(f"\n33 × 33 images: {fast:,.0f} jets/s, EnergyFlow {slow:,.0f} jets/s: {fast / slow:.0f}×")
-    assert fast > 6 * slow
+    ours, slow = racing.in_turn(lambda: pixelate(jets, image), theirs, repeats=REPEATS)
+    as_many = racing.Time(*(len(jets) / N_SLOW * seconds for seconds in slow))
+    record(racing.rates("jet images, 33 × 33", "EnergyFlow's `pixelate`", len(jets), ours, as_many, target=6))

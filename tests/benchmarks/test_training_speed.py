@@ -1,78 +1,97 @@
-"""Length-bucketed training and scoring against the same Keras model on padded tensors, in one run.
+"""Length-bucketed training against Keras' own `fit` on padded tensors, and against PyTorch on packed sequences.
 
 tox -e benchmarks
 """
-
-import time
 
 import keras
 import numpy as np
 import pytest
 
 from hepnn import toy_jets
-from hepnn.clouds import Collection, ParticleCloud
-from hepnn.features import resolve_features
-from hepnn.models import build_model
-from hepnn.scaling import fixed_scaling
-from hepnn.tensors import TensorSpec
-from hepnn.training import BucketedBatches, predict
+from hepnn.batches import BucketedBatches
+from tests.benchmarks import racing
+from tests.benchmarks.network import CLOUD, MAX_PARTICLES, keras_model, torch_model
 
-N_JETS, MAX_PARTICLES, BATCH = 6000, 128, 128
-FEATURES = resolve_features("jetclass")
+N_JETS, BATCH = 2048, 128
+LEARNING_RATE = 1e-3
 
 
 @pytest.fixture(scope="module")
-def clouds():
-    cloud = ParticleCloud({"particles": Collection(FEATURES, max_particles=MAX_PARTICLES)})
-    return cloud.tensors(toy_jets(N_JETS, seed=1))
+def batches():
+    clouds = CLOUD.tensors(toy_jets(N_JETS, seed=1))
+    targets = np.random.default_rng(0).integers(0, 2, N_JETS)
+    return BucketedBatches(clouds, targets, None, batch_size=BATCH, n_buckets=20, seed=0)
 
 
-def model_of(cell):
-    options = {"encoder": (64, 64), "units": (64,), "max_steps": MAX_PARTICLES, "readout": ("last",), "skip": ()}
-    specs = {"particles": TensorSpec((None, len(FEATURES)), fixed_scaling(FEATURES))}
-    model = build_model(cell, specs, n_classes=2, options=options)
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+def compiled(cell, *, jit_compile):
+    model = keras_model(cell)
+    optimizer = keras.optimizers.Adam(LEARNING_RATE)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", jit_compile=jit_compile)
     return model
 
 
-def seconds(action):
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+def epoch_of_keras(cell, batches):
+    """An epoch on the batches as `hepnn.training` does it: one step, compiled for all lengths."""
+    model = compiled(cell, jit_compile=False)
+    return lambda: model.fit(batches.dataset(), verbose=0, shuffle=False)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_training_on_buckets_against_padded_fit(clouds, cell, capsys):
-    targets = np.arange(N_JETS) % 2
-    batches = BucketedBatches(clouds, targets, None, batch_size=BATCH, n_buckets=16, seed=0)
-    padded = clouds.pad(length=MAX_PARTICLES)
-    model = model_of(cell)
-    model.fit(batches.dataset().take(2), verbose=0, shuffle=False)  # traces
-    bucketed = seconds(lambda: model.fit(batches.dataset(), verbose=0, shuffle=False))
-    other = model_of(cell)
-    other.fit({name: part[:BATCH] for name, part in padded.items()}, targets[:BATCH], batch_size=BATCH, verbose=0)
-    plain = seconds(lambda: other.fit(padded, targets, batch_size=BATCH, verbose=0))
-    with capsys.disabled():
-        print(
-            f"\ntraining {cell}: bucketed {N_JETS / bucketed:.0f} jets/s, padded fit {N_JETS / plain:.0f} jets/s: "
-            f"{plain / bucketed:.1f}×"
-        )
-    assert bucketed < plain
+def epoch_of_padded(cell, padded, targets, *, jit_compile):
+    model = compiled(cell, jit_compile=jit_compile)
+    return lambda: model.fit(padded, targets, batch_size=BATCH, verbose=0)
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_scoring_by_length_against_padded_predict(clouds, cell, capsys):
-    model = model_of(cell)
-    padded = clouds.pad(length=MAX_PARTICLES)
-    first = predict(model, clouds)
-    expected = model.predict(padded, batch_size=512, verbose=0)
-    np.testing.assert_allclose(first, expected, atol=1e-5)
-    ours = seconds(lambda: predict(model, clouds))
-    plain = seconds(lambda: model.predict(padded, batch_size=512, verbose=0))
-    with capsys.disabled():
-        print(
-            f"\nscoring {cell}: by length {N_JETS / ours:.0f} jets/s, padded predict {N_JETS / plain:.0f} jets/s: "
-            f"{plain / ours:.1f}×"
-        )
-    assert ours < plain
+def epoch_of_torch(cell, batches):
+    import torch
+
+    torch.set_num_threads(len(racing.cores()))
+    network = torch_model(cell, keras_model(cell).get_weights())
+    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    loss_of = torch.nn.CrossEntropyLoss()
+
+    def epoch():
+        for inputs, targets in batches:
+            lengths = torch.from_numpy(inputs["particles_mask"].sum(axis=1)).clamp(min=1)
+            loss = loss_of(network(torch.from_numpy(inputs["particles"]), lengths), torch.from_numpy(targets))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return epoch
+
+
+def same_scores(cell, batches):
+    """Keras padded and cut, and PyTorch, agree before they are timed."""
+    import torch
+
+    model = keras_model(cell)
+    inputs = batches.tensors.pad(np.arange(200))
+    expected = model.predict(batches.tensors.pad(np.arange(200), length=MAX_PARTICLES), verbose=0)
+    np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, rtol=0, atol=1e-5)
+    lengths = torch.from_numpy(inputs["particles_mask"].sum(axis=1)).clamp(min=1)
+    with torch.no_grad():
+        logits = torch_model(cell, model.get_weights())(torch.from_numpy(inputs["particles"]), lengths)
+    np.testing.assert_allclose(torch.softmax(logits, dim=1).numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_training_against_padded_fit_and_packed_sequences(batches, cell, record):
+    pytest.importorskip("torch")
+    same_scores(cell, batches)
+    padded = batches.tensors.pad(length=MAX_PARTICLES)
+    ours = epoch_of_keras(cell, batches)
+    packed = epoch_of_torch(cell, batches)
+    plain = epoch_of_padded(cell, padded, batches.targets, jit_compile=False)
+    xla = epoch_of_padded(cell, padded, batches.targets, jit_compile=True)
+    for epoch in (ours, packed, plain, xla):
+        epoch()  # traces and compiles
+    times = [
+        *racing.in_turn(ours, packed, repeats=3),
+        *racing.in_turn(plain, xla, repeats=1),  # slow
+        *racing.in_turn(ours, packed, repeats=2),
+    ]
+    times = [min(times[0], times[4]), min(times[1], times[5]), *times[2:4]]
+    by_keras = min(times[2:])  # whichever suits it better
+    record(racing.rates(f"training, {cell}", "Keras `fit` on padded input", N_JETS, times[0], by_keras, target=3))
+    record(racing.rates(f"training, {cell}", "PyTorch, packed sequences, same batches", N_JETS, *times[:2], target=1.5))
     keras.backend.clear_session()

@@ -141,7 +141,7 @@ def test_a_file_that_breaks_on_the_way_says_how_far_it_was_read(tmp_path):
     assert [(chunk.start, chunk.stop) for chunk in chunks] == [(0, DEFAULT_STEP), (0, 30)]
     ((file_name, reason, n_read),) = opened.skipped
     assert (file_name, n_read) == (str(files[0]), DEFAULT_STEP)
-    assert "branch 'part_pid', entries 50000 to 50300, is damaged" in reason
+    assert f"branch 'part_pid', entries {DEFAULT_STEP} to {DEFAULT_STEP + 300}, is damaged" in reason
     # read whole, a skipped file leaves nothing behind
     same(open_jets(files, bad_files="skip").read(), read_jets(path))
 

@@ -167,6 +167,20 @@ def test_steps_give_the_same_in_every_format(name, step, tmp_path):
     assert ak.concatenate([chunk.jets for chunk in chunks]).tolist() == read_jets(path, schema=schema).tolist()
 
 
+@pytest.mark.parametrize("name", [*WRITERS, "ttree"])
+@pytest.mark.parametrize("step", [1, 9, 40])
+def test_a_range_of_entries_alone_is_the_chunk_it_is_in_the_whole(name, step, tmp_path):
+    path, schema = {**WRITERS, "ttree": write_ttree}[name](tmp_path, columns(40))
+    files = open_jets(path, schema=schema, select="pt > 1.2")
+    chunks, ranges = list(files.chunks(step=step)), files.ranges(step=step)
+    assert [(chunk.start, chunk.stop) for chunk in chunks] == [entries[1:] for entries in ranges]
+    for entries, chunk in reversed(list(zip(ranges, chunks, strict=True))):
+        alone = files.chunk(entries)
+        assert alone.jets.tolist() == chunk.jets.tolist()
+        assert alone.selected.tolist() == chunk.selected.tolist()
+        assert alone[2:6] == chunk[2:6]
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_max_jets_takes_the_first_in_every_format(name, tmp_path):
     path, schema = WRITERS[name](tmp_path, columns(40))
@@ -180,7 +194,11 @@ def test_no_entries_give_no_jets_with_all_fields(name, tmp_path):
     assert len(jets) == 0
     assert jets.fields == ["pt", "eta", "phi", "energy", "label", "particles"]
     assert jets.particles.fields == ["pt", "eta", "phi", "energy", "pid"]
-    assert [len(chunk.jets) for chunk in open_jets(path, schema=schema).chunks()] == [0]
+    files = open_jets(path, schema=schema)
+    assert [len(chunk.jets) for chunk in files.chunks()] == [
+        len(files.chunk(entries).jets) for entries in files.ranges()
+    ]
+    assert files.ranges() == [(0, 0, 0)]
 
 
 def test_jets_to_parquet_and_back_are_the_same_in_every_field(tmp_path):

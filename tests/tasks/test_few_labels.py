@@ -104,8 +104,7 @@ def compared():
             n_kinds=len(NEW_KINDS),
             score=lambda probabilities, kinds: float(np.mean(probabilities.argmax(axis=1) == kinds)),
             what="accuracy",
-            n_labels=(20, 40),
-            n_sets=2,
+            n_sets={20: 2, 40: 1},
             steps=5,
             rng=np.random.default_rng(8),
             shown=40,
@@ -117,22 +116,22 @@ def compared():
 def test_every_way_is_judged_with_each_number_of_labels_on_each_set(compared):
     result, lines, (images, kinds) = compared
     assert set(result.scores) == set(result.fits) == set(WAYS)
-    assert all(values.shape == (2, 2) for values in result.scores.values())
-    assert len(lines) == 4
-    assert lines[1].startswith("40 labels, 1/2: accuracy from scratch ")
+    assert all({n: len(sets) for n, sets in each.items()} == {20: 2, 40: 1} for each in result.scores.values())
+    assert len(lines) == 3
+    assert lines[1].startswith("20 labels, 2/2: accuracy from scratch ")
     for way, fit in result.fits.items():  # the networks that are returned are those of the first set
         right = fit.model.predict(images, verbose=0).argmax(axis=1) == kinds
         assert right.mean() == result.of(way, 40)[0]
 
 
 def test_the_table_has_the_means_and_the_figure_a_band_each():
-    scores = {way: np.array([[0.5, 0.7], [0.8, 0.9]]) + 0.01 * number for number, way in enumerate(WAYS)}
-    shown = Compared((50, 100), scores, {})
+    scores = {way: {50: [0.5 + i / 100, 0.7 + i / 100], 100: [0.8, 0.9, 0.9]} for i, way in enumerate(WAYS)}
+    shown = Compared(scores, {})
     table = scores_table(shown, "title")
-    assert list(table.columns) == ["labels", *WAYS]
-    assert [row[0] for row in table.rows] == [50, 100]
-    assert table.rows[0][1].value == pytest.approx(0.6)
-    assert table.rows[0][1].error == pytest.approx(0.1)  # 0.2/√2, the spread of two, over √2
+    assert list(table.columns) == ["labels", "sets", *WAYS]
+    assert [row[:2] for row in table.rows] == [(50, 2), (100, 3)]
+    assert table.rows[0][2].value == pytest.approx(0.6)
+    assert table.rows[0][2].error == pytest.approx(0.1)  # 0.2/√2, the spread of two, over √2
     (axes,) = scores_figure(shown, xlabel="labels", ylabel="accuracy").axes
     assert axes.get_xscale() == "log"
     assert len(axes.collections) == len(WAYS)

@@ -22,8 +22,8 @@ def test_a_quick_run_shows_that_transfer_helps_where_labels_are_few(result):
 
 def test_the_table_has_a_row_for_each_number_of_labels(result):
     (table,) = result.tables
-    assert list(table.columns) == ["labels", *WAYS]
-    rows = {row[0]: dict(zip(WAYS, row[1:], strict=True)) for row in table.rows}
+    assert list(table.columns) == ["labels", "sets", *WAYS]
+    rows = {row[0]: dict(zip(WAYS, row[2:], strict=True)) for row in table.rows}
     assert {50, 100} <= set(rows)
     by_name = {metric.name: metric for metric in result.metrics}
     assert rows[100]["fine-tuned"].value == by_name["accuracy from 100 labels, transferred"].value

@@ -21,7 +21,7 @@ from hepnn.tasks.saving import load_result, save_result
 from hepnn.tasks.task import Fit, Outcome, Table
 
 SHARED = {"task", "fitting", "measuring", "pictures", "saving", "report", "references", "layer_examples"}
-SHARED |= {"calo_data", "few_labels", "separation", "shower_shapes"}
+SHARED |= {"calo_data", "few_labels", "resolution", "separation", "shower_shapes"}
 """Modules of the folder that are no tasks."""
 
 
@@ -70,8 +70,8 @@ def test_every_task_has_a_test_file():
         assert Path(__file__).with_name(f"test_{name.replace('-', '_')}.py").exists(), name
 
 
-def test_the_course_has_its_nineteen_tasks():
-    assert len(TASKS) == 19
+def test_the_course_has_its_twenty_four_tasks():
+    assert len(TASKS) == 24
     for name, task in TASKS.items():
         assert task.name == name
         assert task.goals

@@ -1,0 +1,175 @@
+"""Batches: jets of like length, shuffled anew each epoch, as `keras.Model.fit` takes them.
+
+A batch holds jets of like length, so that little padding is computed; which jets meet in one changes every epoch.
+Everything random follows from the seed and the epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from hepnn.tensors import Augment, Tensors
+
+__all__ = ["Batches", "BucketedBatches", "bucket_lengths", "dataset_of"]
+
+Floats = npt.NDArray[np.floating[Any]]
+Integers = npt.NDArray[np.int64]
+
+_LENGTH_STEP = 4
+"""Bucket lengths are multiples of this, so that there are few distinct shapes."""
+
+
+def bucket_lengths(lengths: Integers, *, n_buckets: int) -> Integers:
+    """Returns the lengths that batches are padded to: at most ``n_buckets``, with about as many jets between each.
+
+    Args:
+        lengths: (jet,) particles a jet.
+        n_buckets: how many lengths to choose.
+
+    >>> bucket_lengths(np.array([3, 9, 10, 17, 18, 40]), n_buckets=3)
+    array([12, 20, 40])
+    """
+    quantiles = np.quantile(lengths, np.arange(1, n_buckets + 1) / n_buckets, method="higher")
+    return np.unique(np.maximum(-(-quantiles // _LENGTH_STEP) * _LENGTH_STEP, _LENGTH_STEP)).astype(np.int64)
+
+
+class Batches(Protocol):
+    """What a training goes through once an epoch.
+
+    Attributes:
+        epoch: the one that `dataset` gives when it is started over.
+    """
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    @property
+    def padding(self) -> float:
+        """The share of slots that is padding."""
+
+    @property
+    def n_truncated(self) -> Mapping[str, int]:
+        """By collection, how many jets lost particles, in the last epoch."""
+
+    def dataset(self) -> tf.data.Dataset:
+        """Returns a dataset for `keras.Model.fit`, which starts it over each epoch."""
+
+
+class BucketedBatches:
+    """Batches of jets of like length, shuffled anew each epoch.
+
+    The jets are shuffled, dealt into buckets by length, and cut into batches; what is left over in a bucket moves up
+    to the next longer one, so that each jet comes exactly once and at most one batch is not full. Then the batches
+    are shuffled.
+
+    Args:
+        tensors: the jets.
+        targets: (jet,) class indices.
+        weights: (jet,) or None.
+        batch_size: jets a batch.
+        n_buckets: distinct lengths.
+        seed: of the shuffling and the augmentation, together with the epoch; several numbers count as one.
+        augment: changes a batch's inputs (see `hepnn.augmentation`); None for no change.
+
+    Attributes:
+        epoch: the epoch that an iteration gives.
+        lengths: the lengths batches are padded to.
+    """
+
+    def __init__(
+        self,
+        tensors: Tensors,
+        targets: Integers,
+        weights: Floats | None,
+        *,
+        batch_size: int,
+        n_buckets: int,
+        seed: int | tuple[int, ...],
+        augment: Augment | None = None,
+    ) -> None:
+        self.augment = augment
+        self.tensors, self.targets, self.weights = tensors, targets, weights
+        self.batch_size, self.epoch = batch_size, 0
+        self._seed = seed if isinstance(seed, tuple) else (seed,)
+        self.lengths = bucket_lengths(tensors.lengths, n_buckets=n_buckets)
+        self._bucket = np.searchsorted(self.lengths, tensors.lengths)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.tensors) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for index, (rows, length) in enumerate(self._deal()):
+            inputs = self.tensors.pad(rows, length=length)
+            if self.augment is not None:
+                inputs = self.augment(inputs, np.random.default_rng([*self._seed, self.epoch, index]))
+            if self.weights is None:
+                yield inputs, self.targets[rows]
+            else:
+                yield inputs, self.targets[rows], self.weights[rows]
+
+    def _deal(self) -> list[tuple[Integers, int]]:
+        """The rows and the length of each batch."""
+        generator = np.random.default_rng([*self._seed, self.epoch])
+        order = generator.permutation(len(self.tensors))
+        batches: list[tuple[Integers, int]] = []
+        left_over = order[:0]
+        for bucket, length in enumerate(self.lengths):
+            rows = np.concatenate([left_over, order[self._bucket[order] == bucket]])
+            full = len(rows) // self.batch_size * self.batch_size
+            batches += [(part, int(length)) for part in rows[:full].reshape(-1, self.batch_size)]
+            left_over = rows[full:]
+        if len(left_over):
+            batches.append((left_over, int(self.lengths[-1])))
+        return [batches[index] for index in generator.permutation(len(batches))]
+
+    @property
+    def n_slots(self) -> int:
+        """Particle slots of an epoch's batches, padding included."""
+        return sum(len(rows) * length for rows, length in self._deal())
+
+    @property
+    def n_truncated(self) -> Mapping[str, int]:
+        """By collection, how many jets lost particles."""
+        return self.tensors.n_truncated
+
+    @property
+    def padding(self) -> float:
+        """The share of slots that is padding."""
+        return 1 - float(self.tensors.lengths.sum()) / self.n_slots
+
+    def dataset(self) -> tf.data.Dataset:
+        """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
+        return dataset_of(lambda: iter(self), len(self), self.tensors.shapes)
+
+
+def dataset_of(
+    batches: Callable[[], Iterator[tuple[Any, ...]]],
+    n_batches: int,
+    shapes: Mapping[str, tuple[int | None, ...]],
+    *,
+    example: tuple[Any, ...] | None = None,
+) -> tf.data.Dataset:
+    """Returns batches of any length as a dataset with declared shapes, so that Keras compiles one step for all lengths.
+
+    Left to itself, Keras takes the lengths of the first two batches for those of all, or compiles each anew.
+
+    Args:
+        batches: starts the batches over.
+        n_batches: their number.
+        shapes: of each input, without the jet axis.
+        example: a batch that says the types; the first one if None.
+    """
+    inputs, *rest = next(batches()) if example is None else example
+    signature = (
+        {name: tf.TensorSpec((None, *shape), inputs[name].dtype) for name, shape in shapes.items()},
+        *(tf.TensorSpec((None,), array.dtype) for array in rest),
+    )
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)

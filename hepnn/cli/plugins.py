@@ -1,0 +1,34 @@
+"""``hepnn plugins``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from hepnn.cli.options import json_option
+
+__all__ = ["plugins"]
+
+
+@click.command()
+@json_option
+def plugins(as_json: bool) -> None:
+    """List the schemas, features, networks and tasks that installed packages add.
+
+    Each is imported; one that cannot be is shown with the reason.
+
+    Example: hepnn plugins
+    """
+    from hepnn.plugins import check_plugins
+
+    found = list(check_plugins())
+    if as_json:
+        click.echo(json.dumps([each._asdict() for each in found]))
+        return
+    for each in found:
+        click.echo(f"{each.kind.removesuffix('s')} {each.name}: {each.path}, of {each.package}")
+        if each.problem:
+            click.secho(f"  broken: {each.problem}", fg="red")
+    if not found:
+        click.echo("No package adds anything. hepnn.plugins says how one does.")

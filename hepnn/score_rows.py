@@ -1,0 +1,115 @@
+"""Score rows: what tagging writes for a chunk of jets, one row an entry of the source, aligned with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import awkward as ak
+import numpy as np
+
+from hepnn import defaults
+from hepnn.drift import Counts, count
+from hepnn.errors import OutputError
+from hepnn.judging import column_of
+from hepnn.readers import JetChunk
+from hepnn.schema import Schema
+from hepnn.tensors import Tensors
+from hepnn.working_points import WorkingPoint, passes
+from hepnn.writers import score_columns
+
+__all__ = ["ScoreRows", "default_prefix", "rows_of"]
+
+
+class ScoreRows(NamedTuple):
+    """What is written for some entries of one file.
+
+    Attributes:
+        file: path or URL.
+        start: first entry.
+        stop: one after the last.
+        n_jets: jets scored.
+        columns: (entry,) or (entry, *) by name; none where the entries could not be read.
+        damage: why they could not, or "".
+        counts: how the jets compare with those of the training, `hepnn.drift.count`; None where there are none.
+    """
+
+    file: str
+    start: int
+    stop: int
+    n_jets: int
+    columns: Mapping[str, Any]
+    damage: str = ""
+    counts: Counts | None = None
+
+
+def rows_of(
+    chunk: JetChunk,
+    tensors: Tensors,
+    *,
+    tagger: Any,
+    prefix: str,
+    observers: Sequence[str],
+    points: Sequence[WorkingPoint] = (),
+) -> ScoreRows:
+    """Returns the rows of a chunk, one an entry; jets that were not selected have NaN, and pass no working point.
+
+    Args:
+        chunk: jets and the entries that they come from.
+        tensors: what ``tagger.tensors`` made of the jets.
+        tagger: a trained `hepnn.Tagger`.
+        prefix: of the scores' names.
+        observers: fields of the jets to copy.
+        points: cuts; each is a column of booleans.
+
+    Raises:
+        OutputError: the rows are not as many as the entries.
+    """
+    probabilities = tagger.scores(tensors)
+    scores = tagger.records(probabilities)
+    observed = {name: chunk.jets[name] for name in observers}
+    passed = {
+        f"{prefix}{point.name}": passes(
+            point,
+            probabilities,
+            classes=tuple(map(str, tagger.classes_)),
+            values=None if point.column is None else column_of(chunk.jets, point.column),
+        )
+        for point in points
+    }
+    if chunk.selected is not None:
+        place = ak.Array(np.where(chunk.selected, np.cumsum(chunk.selected) - 1, len(chunk.jets)))
+        scores, observed = _with_gaps(scores, place), {k: _with_gaps(v, place) for k, v in observed.items()}
+        passed = {name: np.append(flags, False)[ak.to_numpy(place)] for name, flags in passed.items()}
+    if chunk.counts is not None:
+        scores = ak.unflatten(scores, chunk.counts)
+        observed, passed = (
+            {name: ak.unflatten(column, chunk.counts) for name, column in columns.items()}
+            for columns in (observed, passed)
+        )
+    n_rows = chunk.stop - chunk.start
+    if len(scores) != n_rows:
+        raise OutputError(
+            f"asked for one row for each of the entries {chunk.start} to {chunk.stop} of {chunk.file}; found {len(scores)} "
+            "rows. This is a fault in hepnn: please report it with this message."
+        )
+    columns = {**score_columns(scores, prefix=prefix), **passed, **observed}
+    counts = count(tagger.seen_, tensors)
+    return ScoreRows(chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns, counts=counts)
+
+
+def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:
+    """The values at ``place``, NaN where that is one past their end: all jets from those that pass."""
+    fields = values.fields
+    if fields:
+        return ak.zip({name: _with_gaps(values[name], place) for name in fields})
+    return ak.concatenate([values, ak.Array(np.array([np.nan], np.float32))])[place]
+
+
+def default_prefix(schema: Schema) -> str:
+    """Returns how scores are called: ``hepnn_``, and ``Jet_hepnn_`` where an entry is an event whose jets are ``Jet``."""
+    if not schema.has_events:
+        return defaults.SCORE_PREFIX
+    (branch, *_) = sorted(schema.jets["pt"].branches)
+    return f"{re.split('[._]', branch)[0]}_{defaults.SCORE_PREFIX}"

@@ -1,0 +1,140 @@
+"""Judging: scores of other programs meet the right jets, whatever the files are, and are refused where rows differ."""
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from hepnn.errors import InputError
+from hepnn.friends import branches_for, parse_friend
+from hepnn.judging import column_of, judge, observers_for
+from hepnn.readers import open_jets
+from tests.conftest import make_jets
+from tests.readers.test_reading import columns, write
+from tests.test_tagging import events
+
+N = 40
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two files of jets, with a score of their own, and a friend beside both."""
+    content = [columns(N, seed=seed) | {"own": np.arange(N) + 100.0 * seed} for seed in (1, 2)]
+    paths = [str(write(tmp_path / f"jets{i}.root", each)) for i, each in enumerate(content)]
+    row = np.arange(2 * N, dtype=np.float64)
+    friend = write(tmp_path / "friend.root", {"p_quark": row / 80, "p_gluon": 1 - row / 80, "row": row}, tree="other")
+    return paths, str(friend)
+
+
+def judged(paths, *friends, select=None, max_jets=None, more=()):
+    friends = [parse_friend(text) for text in friends]
+    source = open_jets(paths, select=select)
+    source = open_jets(paths, select=select, observers=observers_for(source, friends, more))
+    return judge(source, friends=friends, columns=("pt", *more), max_jets=max_jets)
+
+
+def test_a_friend_of_several_files_is_read_row_by_row(files):
+    paths, friend = files
+    sample = judged(paths, f"{friend}:p_*", f"rows={friend}:other:row", "own")
+    assert sample.ratings["rows"].values.tolist() == list(range(2 * N))
+    assert sample.ratings[f"{friend}:p_*"].classes == ("quark", "gluon")
+    np.testing.assert_allclose(sample.ratings[f"{friend}:p_*"].values[:, 0], np.arange(2 * N) / 80)
+    assert sample.ratings["own"].values.tolist() == [*range(100, 140), *range(200, 240)]
+    assert sample.ratings["own"].classes == ()
+    assert sample.n_entries == 2 * N
+
+
+@pytest.mark.parametrize("max_jets", [None, 50])
+def test_a_selection_takes_scores_and_jets_alike(files, max_jets):
+    paths, friend = files
+    whole = judged(paths, f"rows={friend}:row")
+    some = judged(paths, f"rows={friend}:row", select="pt > 1.3", max_jets=max_jets)
+    expected = np.flatnonzero(whole.columns["pt"] > 1.3)[:max_jets]
+    assert some.ratings["rows"].values.tolist() == expected.tolist()
+    np.testing.assert_array_equal(some.columns["pt"], whole.columns["pt"][expected])
+    assert some.labels.tolist() == whole.labels[expected].tolist()
+
+
+def test_a_branch_that_the_schema_does_not_name_is_a_column_if_asked_for(files):
+    paths, _ = files
+    sample = judged(paths, "own", more=("own", "jet_eta"))
+    assert sample.columns["own"].tolist() == sample.ratings["own"].values.tolist()
+    assert len(sample.columns["jet_eta"]) == 2 * N
+
+
+def test_steps_change_nothing(files, monkeypatch):
+    from hepnn.readers import JetFiles
+
+    paths, friend = files
+    original = JetFiles.chunks
+    whole = judged(paths, f"rows={friend}:row")
+    monkeypatch.setattr(JetFiles, "chunks", lambda files, **more: original(files, step=7, **more))
+    steps = judged(paths, f"rows={friend}:row")
+    assert steps.ratings["rows"].values.tolist() == whole.ratings["rows"].values.tolist()
+    assert len(steps.shown) == len(whole.shown) == 2 * N
+
+
+def test_rows_that_differ_are_refused(files):
+    paths, friend = files
+    with pytest.raises(InputError, match=r"friend.root, which has 80 rows; the files of the jets have 40 entries"):
+        judged(paths[:1], f"{friend}:row")
+
+
+def test_a_branch_that_is_not_there_is_named_with_the_closest(files):
+    paths, friend = files
+    with pytest.raises(
+        InputError, match=r"scores 'rwo' in .*friend.root; found no such branch. Closest to 'rwo': 'row'"
+    ):
+        judged(paths, f"{friend}:rwo")
+    with pytest.raises(InputError, match=r"for the classes quark, gluon; found no such branch"):
+        judged(paths, f"{friend}:q_*")
+    with pytest.raises(InputError, match="scores 'ownn' in the files of the jets"):
+        judged(paths, "ownn")
+
+
+def test_two_scores_of_one_name_are_refused(files):
+    paths, friend = files
+    with pytest.raises(InputError, match="two have the same name"):
+        judged(paths, f"a={friend}:row", "a=own")
+
+
+@pytest.mark.parametrize("text", ["", "x=", "jets.root", "f.root:a_*_*"])
+def test_what_names_no_scores_is_refused(text):
+    with pytest.raises(InputError, match="write FILE:BRANCH or BRANCH"):
+        parse_friend(text)
+
+
+def test_a_friend_is_a_file_perhaps_a_tree_and_a_branch():
+    assert parse_friend("a/b.root:tree:x")[:3] == ("a/b.root:tree:x", "a/b.root:tree", "x")
+    assert parse_friend("DeepJet=root://host//b.root:x")[:3] == ("DeepJet", "root://host//b.root", "x")
+    assert parse_friend("folder/*.parquet:p_*")[:3] == ("folder/*.parquet:p_*", "folder/*.parquet", "p_*")
+    assert branches_for(parse_friend("p_*"), ["p_a", "p_b"], classes=("a", "b", "c")) == {"a": "p_a", "b": "p_b"}
+
+
+def test_columns_are_fields_and_what_follows_from_them():
+    jets = make_jets(30)
+    np.testing.assert_allclose(column_of(jets, "mass"), ak.to_numpy(jets.mass), rtol=1e-6)
+    np.testing.assert_allclose(column_of(jets, "abs_eta"), np.abs(ak.to_numpy(jets.eta)))
+    assert column_of(jets, "n_particles").tolist() == ak.num(jets.particles).tolist()
+    assert len(column_of(jets, "girth")) == 30
+    with pytest.raises(InputError, match=r"column 'ptt' of the jets; closest: 'pt'"):
+        column_of(jets, "ptt")
+    with pytest.raises(InputError, match=r"column 'label' of the jets, which holds no numbers"):
+        column_of(jets, "label")
+
+
+def test_jets_in_events_have_scores_in_lists(tmp_path):
+    content = events(60, seed=1)
+    path = write(tmp_path / "events.root", content, tree="Events")
+    score = content["Jet_pt"] * 2
+    write(tmp_path / "friend.root", {"Jet_score": score})
+    whole = judged([str(path)], f"a={tmp_path}/friend.root:Jet_score")
+    some = judged([str(path)], f"a={tmp_path}/friend.root:Jet_score", select="pt > 100")
+    for sample in (whole, some):
+        np.testing.assert_allclose(sample.ratings["a"].values, 2 * sample.columns["pt"], rtol=1e-6)
+    assert 0 < len(some.labels) < len(whole.labels)
+    write(tmp_path / "short.root", {"Jet_score": score[:, 1:]})
+    at = int(np.argmax(ak.num(score) > 0))
+    with pytest.raises(
+        InputError, match=rf"in row {at} of .*short.root, 'Jet_score' has \d+ scores, and the event \d+ jets"
+    ):
+        judged([str(path)], f"a={tmp_path}/short.root:Jet_score")
