@@ -1,16 +1,16 @@
 """Photon or neutral pion? One shower or two that overlap, and what pixels have to be for a network to see it.
 
 **The lesson.** A neutral pion decays to two photons at once, and the angle between them is at least 2m/E: 27 mrad at
-10 GeV, 2.7 mrad at 100 GeV. Each makes a shower some 20 mm wide about a core of a few mm, so from some energy on the
-two cannot be told from one. What remains to be seen is in the first layer, before the showers spread; that is why
-detectors have fine strips there. An image whose channels are the layers keeps what each saw, in the same places, and
-a convolution combines them. Three ways stand side by side:
+10 GeV, 2.7 mrad at 100 GeV. A shower has a tenth of its energy beyond a Molière radius, which is 28 mrad here as seen from
+the origin, so the two overlap, and from some energy on they cannot be told from one. What remains to be seen is in the
+first layer, before the showers spread; that is why detectors have fine strips there. An image whose channels are the
+layers keeps what each saw, in the same places, and a convolution combines them. Three ways stand side by side:
 
 - *CNN*: pixels as wide as a strip, 0.0031 in η.
 - *CNN, coarse pixels*: the same network on pixels eight times as wide, as wide as cells of the middle layer. It cannot
   learn what its image does not resolve.
-- *Boosted trees* on eleven shower shapes: widths, ratios of energies, how deep the valley between two peaks is. These
-  are the variables by which ATLAS tells photons from pions, thought of one by one over years.
+- *Boosted trees* on nine shower shapes and the energy: widths, ratios, how deep the valley between two peaks is. By such
+  variables, thought of one by one over years, ATLAS tells photons from pions.
 
 **The data.** Photons and neutral pions of 10 to 100 GeV, even in ln E, at up to 0.1 rad to the line from the origin,
 in a calorimeter like ATLAS' barrel (`hepnn.generators.calorimeter`), of which the three electromagnetic layers are

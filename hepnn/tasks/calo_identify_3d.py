@@ -1,6 +1,6 @@
 """Electron or charged pion? A shower in three dimensions, and what a kernel with depth sees of it.
 
-**The lesson.** In an electromagnetic calorimeter an electron's shower begins at the face, is deepest after some 8
+**The lesson.** In an electromagnetic calorimeter an electron's shower begins at the face, is deepest after some 6
 radiation lengths and is narrow. A charged pion interacts anywhere or not at all; what it then makes is wide and ragged.
 The classical variable is the longitudinal profile: which share of the energy each layer has. A pion that interacts
 early and gives much to neutral pions has the profile of an electron; it shows in the width of its shower, layer by
@@ -76,7 +76,7 @@ def _layer(number: int) -> Layer:
 
 
 TWELVE = Calorimeter(tuple(map(_layer, range(12))), upstream=2.0)
-"""Twelve equal layers of 2 X0; with the matter before them 26 X0, and 1.5 λ."""
+"""Twelve equal layers of 2 X0, 1.1 λ together, behind 2 X0 of matter."""
 
 VOLUME = CaloImage(
     "volume", size=(SIDE, SIDE), width=(SIDE * CELL[0], SIDE * CELL[1]), n_layers=len(TWELVE.layers), normalize="sum"
