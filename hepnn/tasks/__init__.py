@@ -177,7 +177,7 @@ TASKS: dict[str, Task] = {
         Task(
             "calo-segment",
             "A decoder gives every pixel an answer of its own: the share of an electron in the energy.",
-            (Goal("energy put right", 0.94, quick=0.85), Goal("gain over by layers", 0.05, quick=0.0)),
+            (Goal("energy put right", 0.95, quick=0.85), Goal("gain over by layers", 0.07, quick=0.0)),
         ),
         Task(
             "calo-transfer",
