@@ -31,7 +31,7 @@ from hepnn.targets import (
 )
 from hepnn.tensors import Tensors
 
-__all__ = ["Lesson", "lesson_of_jets", "lesson_of_shards"]
+__all__ = ["Lesson", "batch_settings", "lesson_of_jets", "lesson_of_shards"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -72,7 +72,7 @@ def lesson_of_jets(tagger: Any, jets: ak.Array, *, y: Any, sample_weight: Any, v
     check_validation(*validating[1:], classes=tagger.classes_)
     _measure(tagger, training.tensors, start=start)
     weights = training_weights(tagger.class_weight, training.targets, training.weights, classes=tagger.classes_)
-    batches = BucketedBatches(training.tensors, training.targets, weights, seed=tagger.seed, **_settings(tagger))
+    batches = BucketedBatches(training.tensors, training.targets, weights, seed=tagger.seed, **batch_settings(tagger))
     return Lesson(batches, validating, training.targets, start)
 
 
@@ -125,7 +125,7 @@ def lesson_of_shards(tagger: Any, shards: Shards, *, validation: Any, weight: st
     validating = read(held_out) if validation is None else _validating(tagger, validation)
     check_validation(*validating[1:], classes=tagger.classes_)
     sizes = np.array([shards.size(block) for block in blocks])
-    batches = StreamedBatches(sizes, read_weighted, settings=_settings(tagger), seed=tagger.seed)
+    batches = StreamedBatches(sizes, read_weighted, settings=batch_settings(tagger), seed=tagger.seed)
     return Lesson(batches, validating, counts, start)
 
 
@@ -149,8 +149,8 @@ def _measure(tagger: Any, tensors: Tensors, *, start: Any) -> None:
     tagger.seen_ = seen_in(tensors, {name: part.features for name, part in contents.items()})
 
 
-def _settings(tagger: Any) -> dict[str, Any]:
-    """How batches are made."""
+def batch_settings(tagger: Any) -> dict[str, Any]:
+    """Returns how a fitted tagger's training deals batches: keyword arguments of `hepnn.batches.BucketedBatches`."""
     augment = tagger.representation_.default_augmentations if tagger.augment == "auto" else tagger.augment
     return {
         "batch_size": tagger.batch_size,

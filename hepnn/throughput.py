@@ -160,6 +160,7 @@ def _training(tagger: Any, tensors: Tensors) -> float:
     import keras
 
     from hepnn.batches import BucketedBatches
+    from hepnn.lessons import batch_settings
     from hepnn.training import compile_model
 
     n_jets = min(len(tensors), _BATCHES * tagger.batch_size)
@@ -167,10 +168,8 @@ def _training(tagger: Any, tensors: Tensors) -> float:
         tensors[np.arange(n_jets)],
         np.arange(n_jets) % len(tagger.classes_),
         None,
-        batch_size=tagger.batch_size,
-        n_buckets=tagger.n_buckets,
         seed=tagger.seed,
-        augment=tagger.representation_.augmenter(tagger.augment) if tagger.augment else None,
+        **batch_settings(tagger),
     )
     model = keras.models.clone_model(tagger.model_)
     compile_model(
