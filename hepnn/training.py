@@ -115,7 +115,7 @@ def rising_then_falling(peak: float, *, steps: int, warmup: float) -> keras.opti
     )
 
 
-class _TeamAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+class TeamAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
     """AdamW whose gradients are the mean over all workers, before they are clipped."""
 
     def __init__(self, *arguments: Any, team: Team | None, **settings: Any) -> None:
@@ -137,7 +137,7 @@ def compile_model(
 ) -> None:
     """Gives a model the loss and the optimizer of `fit_model`, for so many steps in all."""
     schedule = rising_then_falling(learning_rate, steps=steps, warmup=warmup)
-    optimizer = _TeamAdamW(schedule, team=team, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
+    optimizer = TeamAdamW(schedule, team=team, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     model.compile(
         optimizer=optimizer,
@@ -291,7 +291,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
         if self.team is not None:
             self.agree_on_weights()
-            logs.update(zip(("loss", "accuracy"), self.team.agreed([logs["loss"], logs["accuracy"]]), strict=True))
+            logs.update(self._mean_of({name: logs[name] for name in ("loss", "accuracy")}))
         logs.update(self._validate())
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
@@ -323,10 +323,14 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             "val_accuracy": float(np.average(right, weights=weights)),
             "val_auc": auc(targets, probabilities, weights),
         }
+        return self._mean_of(found)  # so that all stop at the same epoch, whatever their processors
+
+    def _mean_of(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean over all workers, if there are several."""
         if self.team is None:
-            return found
-        means = self.team.agreed(list(found.values()))  # so that all stop at the same epoch, whatever their processors
-        return {name: float(mean) for name, mean in zip(found, means, strict=True)}
+            return values
+        means = self.team.agreed(list(values.values()))
+        return {name: float(mean) for name, mean in zip(values, means, strict=True)}
 
     def _state(self) -> list[Any]:
         return [*self.model.variables, *self.model.optimizer.variables]

@@ -112,7 +112,8 @@ class Team:
 
         there = [tf.convert_to_tensor(tensor) for tensor in tensors if tensor is not None]
         flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in there], axis=0)
-        flat = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, flat, axis=None)
+        with self._strategy.scope():  # Keras calls this within its own
+            flat = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, flat, axis=None)
         parts = iter(tf.split(flat, [tf.size(tensor) for tensor in there], num=len(there)))
         shapes = iter(tf.shape(tensor) for tensor in there)
         return [None if tensor is None else tf.reshape(next(parts), next(shapes)) for tensor in tensors]
