@@ -37,7 +37,7 @@ from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
 from hepnn.shards import Shards
 from hepnn.tensors import Representation, Tensors
-from hepnn.workers import join, worker_of
+from hepnn.workers import join
 
 __all__ = ["Tagger"]
 
@@ -179,7 +179,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         from hepnn import lessons, training, transfer
 
         check_settings(self.get_params(deep=False))
-        team = join(worker_of()) if self.distribute == "multi-worker" else None
+        team = join() if self.distribute == "multi-worker" else None
         if not isinstance(jets, Shards):
             lesson = lessons.lesson_of_jets(self, jets, y=y, sample_weight=sample_weight, validation=validation)
         elif y is None and isinstance(sample_weight, str | None):

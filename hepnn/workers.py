@@ -165,17 +165,19 @@ class Team:
 
 
 @functools.cache
-def join(worker: Worker) -> Team:
-    """Returns the connected workers, once all of them have come.
+def join() -> Team:
+    """Returns the workers that ``TF_CONFIG`` names, connected, once all of them have come.
 
     Each process computes on one device: on a machine with several GPUs start as many workers there, and the first takes
     the first GPU.
 
     Raises:
+        InputError: ``TF_CONFIG`` is missing or makes no sense.
         ClusterError: TensorFlow has already computed something in this process, or the others cannot be reached.
     """
     import tensorflow as tf
 
+    worker = worker_of()
     hosts = [address.rpartition(":")[0] for address in worker.addresses]
     try:
         gpus = tf.config.list_physical_devices("GPU")

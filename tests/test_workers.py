@@ -13,8 +13,9 @@ import pytest
 from hepnn import Tagger
 from hepnn.batches import BucketedBatches, SharedBatches
 from hepnn.bundled import bundled_jets
-from hepnn.clouds import ParticleCloud
+from hepnn.clouds import Collection, ParticleCloud
 from hepnn.errors import ClusterError, InputError
+from hepnn.features import resolve_features
 from hepnn.workers import Worker, join, worker_of
 from tests.conftest import make_jets
 
@@ -102,7 +103,7 @@ def test_workers_that_differ_or_die_are_named_and_the_others_end(tmp_path):
     (code, out, err), (other_code, other_out, _) = run_both(["-c", DYING, tmp_path])
     assert (code, other_code) == (0, 9), err
     for text in (out, other_out):
-        assert re.search(r"does not have what the others have: seed\. Start all", text)
+        assert re.search(r"does not have what the others have: seed.*Start all", text)
     assert re.search(r"worker 1 of 2 .* stopped: another one ended", out)
     assert [path.name for path in tmp_path.iterdir()] == ["0"]  # the state after the epoch before
 
@@ -110,7 +111,7 @@ def test_workers_that_differ_or_die_are_named_and_the_others_end(tmp_path):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_mean_over_workers_is_the_mean_over_the_batch(weighted):
     n_jets, n_workers, rng = 65, 3, np.random.default_rng(0)
-    tensors = ParticleCloud(["kinematics"]).tensors(make_jets(n_jets))
+    tensors = ParticleCloud({"particles": Collection(resolve_features(["log_pt"]))}).tensors(make_jets(n_jets))
     weights = rng.uniform(0.5, 2, n_jets) if weighted else None
     whole = BucketedBatches(tensors, np.arange(n_jets), weights, batch_size=16, n_buckets=2, seed=1)
     loss = rng.uniform(size=n_jets)
@@ -160,6 +161,8 @@ def test_a_cluster_that_makes_no_sense_is_refused(config, message, monkeypatch):
         Tagger(distribute="multi-worker").fit(make_jets(50))
 
 
-def test_who_has_computed_already_cannot_join(trained):
+def test_who_has_computed_already_cannot_join(trained, monkeypatch):
+    cluster = {"worker": ["localhost:1", "localhost:2"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
     with pytest.raises(ClusterError, match="TensorFlow was at work in this process before they met"):
-        join(Worker(("localhost:1", "localhost:2"), 0))
+        join()

@@ -238,7 +238,7 @@ def train(  # one argument an option
             checkpoint.unlink(missing_ok=True)
     if worker is not None:
         say(f"{worker}: waiting for all to come")
-    load_tensorflow(first=None if worker is None else lambda: join(worker))
+    load_tensorflow(first=None if worker is None else join)
     from hepnn.training import log_callbacks
 
     try:
