@@ -15,6 +15,8 @@ import hashlib
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -32,7 +34,13 @@ _EXAMPLE = (
 )
 
 _PATIENCE = 1800.0
-"""Seconds that a worker waits for the part of another that lives; of one that died it hears within some ten."""
+"""Seconds that a worker waits for another to come, or for its part; of one that died it hears within some ten."""
+
+_REACHING = 5.0
+"""Seconds that a connection may take to come about."""
+
+_BETWEEN = 0.2
+"""Seconds between two looks for those who have not come."""
 
 
 class Worker(NamedTuple):
@@ -173,11 +181,12 @@ def join() -> Team:
 
     Raises:
         InputError: ``TF_CONFIG`` is missing or makes no sense.
-        ClusterError: TensorFlow has already computed something in this process, or the others cannot be reached.
+        ClusterError: TensorFlow has already computed something in this process, or another does not come.
     """
     import tensorflow as tf
 
     worker = worker_of()
+    _meet(worker)
     hosts = [address.rpartition(":")[0] for address in worker.addresses]
     try:
         gpus = tf.config.list_physical_devices("GPU")
@@ -196,3 +205,36 @@ def join() -> Team:
             f"{worker} cannot meet the others at {', '.join(worker.addresses)}: {error.message.splitlines()[0]}. Start all "
             "of them, and see that each host lets the others reach its port."
         ) from error
+
+
+def _meet(worker: Worker) -> None:
+    """Waits until all listen at their addresses; TensorFlow's own wait has no end and is deaf to Ctrl-C.
+
+    Who has reached all others makes room for TensorFlow, which listens at the same address.
+    """
+    own = worker.addresses[worker.rank]
+    try:
+        listener = socket.create_server(("", int(own.rpartition(":")[2])), backlog=2 * len(worker.addresses))
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"{worker} cannot listen at {own}: {error}. Give it another port in the TF_CONFIG of all workers."
+        ) from error
+    missing = [address for address in worker.addresses if address != own]
+    end = time.monotonic() + _PATIENCE
+    with listener:
+        while missing := [address for address in missing if not _listens(address)]:
+            if time.monotonic() > end:
+                raise ClusterError(
+                    f"{worker} waited {_PATIENCE:.0f} s for {', '.join(missing)}. See that they run and did not end with "
+                    "an error, that TF_CONFIG has their right addresses, and that their hosts let others reach the ports."
+                )
+            time.sleep(_BETWEEN)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACHING).close()
+    except (OSError, OverflowError):
+        return False
+    return True

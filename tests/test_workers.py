@@ -1,5 +1,6 @@
 """Several processes train one network: as one would, with one that writes, and without waiting for the dead."""
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from hepnn import Tagger
+from hepnn import Tagger, workers
 from hepnn.batches import BucketedBatches, SharedBatches
 from hepnn.bundled import bundled_jets
 from hepnn.clouds import Collection, ParticleCloud
@@ -55,12 +56,15 @@ fit(seed=7)
 """
 
 
+def free_addresses(n):
+    with contextlib.ExitStack() as opened:
+        servers = [opened.enter_context(socket.create_server(("", 0))) for _ in range(n)]
+        return [f"localhost:{server.getsockname()[1]}" for server in servers]
+
+
 def run_both(arguments):
     """Runs a program in two processes that know of each other; returns exit code, stdout and stderr of each."""
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("localhost", 0))
-        addresses = [f"localhost:{each.getsockname()[1]}" for each in (one, other)]
+    addresses = free_addresses(2)
     processes = []
     for rank in range(2):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
@@ -161,8 +165,28 @@ def test_a_cluster_that_makes_no_sense_is_refused(config, message, monkeypatch):
         Tagger(distribute="multi-worker").fit(make_jets(50))
 
 
+def set_workers(monkeypatch, *addresses):
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+
+
 def test_who_has_computed_already_cannot_join(trained, monkeypatch):
-    cluster = {"worker": ["localhost:1", "localhost:2"]}
-    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
+    set_workers(monkeypatch, *free_addresses(1))
     with pytest.raises(ClusterError, match="TensorFlow was at work in this process before they met"):
         join()
+
+
+def test_who_does_not_come_is_named(monkeypatch):
+    own, other = free_addresses(2)
+    set_workers(monkeypatch, own, other)
+    monkeypatch.setattr(workers, "_PATIENCE", 0.5)
+    with pytest.raises(ClusterError, match=rf"worker 1 of 2 \({own}\) waited 0 s for {other}\. See that they run"):
+        join()
+
+
+def test_a_port_that_is_taken_is_named(monkeypatch):
+    with socket.create_server(("", 0)) as taken:
+        own = f"localhost:{taken.getsockname()[1]}"
+        set_workers(monkeypatch, own)
+        with pytest.raises(ClusterError, match=f"cannot listen at {own}: .*in use.*another port"):
+            join()
