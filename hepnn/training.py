@@ -206,7 +206,7 @@ def fit_model(
     first = keeper.restore()
     if team is not None:
         team.check_same({**keeper.fingerprint, "the checkpoint's epoch": str(first)})
-        keeper.agree_on_weights()
+    keeper.agree_on_weights()
     start = time.perf_counter()
     if first < epochs and not keeper.exhausted:
         with contextlib.nullcontext() if team is None else team.reporting():
@@ -289,9 +289,8 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        if self.team is not None:
-            self.agree_on_weights()
-            logs.update(self._mean_of({name: logs[name] for name in ("loss", "accuracy")}))
+        self.agree_on_weights()
+        logs.update(self._mean_of({name: logs[name] for name in ("loss", "accuracy")}))
         logs.update(self._validate())
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
@@ -303,7 +302,7 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def agree_on_weights(self) -> None:
-        """Gives every worker the mean of their weights, which differ by what layers keep of the jets they saw."""
+        """Gives all workers, if there are several, the mean of their weights: layers keep something of jets they saw."""
         if self.team is not None:
             self.model.set_weights(self.team.agreed(self.model.get_weights()))
 

@@ -2,7 +2,8 @@
 
 Each has the same jets and the same seed, so each deals the same batches; of every batch it takes its share, and the
 gradients of all are averaged before the step. That gives what one process would have learned from the whole batch.
-``TF_CONFIG`` says who takes part; `worker_of` reads it without TensorFlow, `join` connects.
+``TF_CONFIG`` says who takes part; `worker_of` reads it without TensorFlow, `join` connects. In a script, each process
+fits the same `hepnn.Tagger`, and saves it if ``worker_of().is_chief``.
 
 `keras.Model.fit` of Keras 3.15 fails within the scope of ``tf.distribute.MultiWorkerMirroredStrategy`` (keras-team/keras
 #20585), so the strategy connects the workers and averages for them, and Keras trains in each as if it were alone.
