@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from hepnn.tensors import Augment, Tensors
 
-__all__ = ["Batches", "BucketedBatches", "bucket_lengths", "dataset_of"]
+__all__ = ["Batches", "BucketedBatches", "SharedBatches", "bucket_lengths", "dataset_of"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
@@ -147,6 +147,57 @@ class BucketedBatches:
     def dataset(self) -> tf.data.Dataset:
         """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
         return dataset_of(lambda: iter(self), len(self), self.tensors.shapes)
+
+
+class SharedBatches:
+    """One worker's share of each batch; see `Batches`.
+
+    The jets are dealt out in turn. Weights make up for shares that differ in size, so that the mean over the workers of
+    their mean losses is the mean loss of the batch; who gets no jet takes the last one, with weight 0.
+
+    Args:
+        batches: the same in each worker.
+        rank: of this worker, from 0.
+        n_workers: how many there are.
+    """
+
+    def __init__(self, batches: Batches, *, rank: int, n_workers: int) -> None:
+        self._batches, self._rank, self._n_workers = batches, rank, n_workers
+
+    @property
+    def epoch(self) -> int:
+        """The one that `dataset` gives when it is started over."""
+        return self._batches.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._batches.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    @property
+    def padding(self) -> float:
+        """The share of slots that is padding, in the whole batches."""
+        return self._batches.padding
+
+    @property
+    def n_truncated(self) -> Mapping[str, int]:
+        """By collection, how many jets lost particles, of all workers'."""
+        return self._batches.n_truncated
+
+    def dataset(self) -> tf.data.Dataset:
+        """Returns a dataset of this epoch's shares for `keras.Model.fit`."""
+
+        def share(inputs: dict[str, Any], targets: Any, weights: Any = None) -> tuple[Any, ...]:
+            n_jets = tf.shape(targets)[0]
+            rows = tf.minimum(tf.range(self._rank, tf.maximum(n_jets, self._rank + 1), self._n_workers), n_jets - 1)
+            factor = tf.where(self._rank < n_jets, tf.size(rows) * self._n_workers / n_jets, 0.0)
+            weights = tf.ones(n_jets) if weights is None else weights
+            own = {name: tf.gather(tensor, rows) for name, tensor in inputs.items()}
+            return own, tf.gather(targets, rows), tf.gather(weights, rows) * tf.cast(factor, weights.dtype)
+
+        return self._batches.dataset().map(share).prefetch(2)
 
 
 def dataset_of(

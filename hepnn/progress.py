@@ -43,8 +43,10 @@ def counting(what: str, *, unit: str = "jets") -> Iterator[Progress]:
         yield lambda done, total=None: bar.update(task, completed=done, total=total)
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(*, first: Callable[[], object] | None = None) -> None:
     """Imports TensorFlow without what it writes to stderr about processors and drivers on its way in.
+
+    ``first`` is called before TensorFlow computes anything.
 
     It writes that from C++ before any of its own settings can hold it back, so the stream itself is turned away.
     """
@@ -56,6 +58,8 @@ def load_tensorflow() -> None:
         os.dup2(nowhere, 2)
         import tensorflow as tf
 
+        if first is not None:
+            first()
         tf.transpose(tf.zeros((2, 2), tf.bool))  # looks for drivers and complains about booleans now, not later
     finally:
         os.dup2(kept, 2)

@@ -41,8 +41,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     augment = settings["augment"]
     if isinstance(augment, str) and augment != "auto":
         raise InputError(f"asked for augment={augment!r}; give a list of names, such as [{augment!r}], or 'auto'.")
-    if settings["distribute"] not in (None, "mirrored"):
-        raise InputError(f"asked for distribute={settings['distribute']!r}; known: None, 'mirrored'.")
+    if settings["distribute"] not in (None, "mirrored", "multi-worker"):
+        raise InputError(f"asked for distribute={settings['distribute']!r}; known: None, 'mirrored', 'multi-worker'.")
     by_class = settings["class_weight"]
     if isinstance(by_class, Mapping) and not all(weight > 0 for weight in by_class.values()):
         raise InputError(f"asked for class_weight={dict(by_class)}; every weight has to be positive.")

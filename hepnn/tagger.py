@@ -37,6 +37,7 @@ from hepnn.schema import Schema, load_schema
 from hepnn.settings import check_settings, fingerprint
 from hepnn.shards import Shards
 from hepnn.tensors import Representation, Tensors
+from hepnn.workers import join
 
 __all__ = ["Tagger"]
 
@@ -79,7 +80,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             and of model options, representation and features what is left open is as there. The size of images, the
             number of particles and the classes may be others.
         freeze: "features" to keep those layers as they are, or None to train them on.
-        distribute: "mirrored" to train on all GPUs of the machine, or None for one; see `hepnn.training.placed`.
+        distribute: "mirrored" to train on all GPUs of the machine, "multi-worker" to train in several processes that
+            ``TF_CONFIG`` names, each of which fits the same (`hepnn.workers`), or None for one device.
         mixed_precision: train with half as many bits, which GPUs do faster; scores are float32 all the same.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
@@ -172,10 +174,12 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                 validation jets, or weights that cannot be used.
             TaggerError: the checkpoint is of another training, or this tagger cannot start from the other one.
             FeatureError: a feature cannot be worked out.
+            ClusterError: workers cannot meet, one ended, or one was told something else than the others.
         """
         from hepnn import lessons, training, transfer
 
         check_settings(self.get_params(deep=False))
+        team = join() if self.distribute == "multi-worker" else None
         if not isinstance(jets, Shards):
             lesson = lessons.lesson_of_jets(self, jets, y=y, sample_weight=sample_weight, validation=validation)
         elif y is None and isinstance(sample_weight, str | None):
@@ -214,6 +218,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                     targets=lesson.known_by,
                 ),
                 callbacks=callbacks,
+                team=team,
             )
         self.temperature_ = 1.0
         if self.calibrate:

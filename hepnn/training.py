@@ -23,11 +23,12 @@ import numpy.typing as npt
 import tensorflow as tf
 from sklearn.metrics import log_loss
 
-from hepnn.batches import Batches, dataset_of
+from hepnn.batches import Batches, SharedBatches, dataset_of
 from hepnn.errors import TaggerError
 from hepnn.history import Trained
 from hepnn.targets import auc
 from hepnn.tensors import Tensors, batches_by_length
+from hepnn.workers import Team
 
 __all__ = [
     "CLIP_NORM",
@@ -83,14 +84,16 @@ def placed(*, distribute: str | None, mixed_precision: bool) -> Iterator[None]:
 
     Args:
         distribute: "mirrored" to share each batch out among all GPUs of the machine, or, without any, among TensorFlow's
-            logical processors (``tf.distribute.MirroredStrategy``); None for one device.
-        mixed_precision: compute layers in float16 on a GPU and in bfloat16 elsewhere; weights, scaling and probabilities
+            logical processors (``tf.distribute.MirroredStrategy``); None or "multi-worker" for one device in this process
+            (the other workers are `fit_model`'s affair).
+        mixed_precision: compute layers in float16 on a GPU and in bfloat16 elsewhere, or on several workers, since
+            float16 would have each of them leave out other steps; weights, scaling and probabilities
             stay float32 (Micikevicius et al. 2018, arXiv:1710.03740).
     """
     before = keras.config.dtype_policy()
     if mixed_precision:
         on_gpu = bool(tf.config.list_physical_devices("GPU"))
-        keras.config.set_dtype_policy("mixed_float16" if on_gpu else "mixed_bfloat16")
+        keras.config.set_dtype_policy("mixed_float16" if on_gpu and distribute != "multi-worker" else "mixed_bfloat16")
     try:
         with tf.distribute.MirroredStrategy().scope() if distribute == "mirrored" else contextlib.nullcontext():
             yield
@@ -112,10 +115,29 @@ def rising_then_falling(peak: float, *, steps: int, warmup: float) -> keras.opti
     )
 
 
-def compile_model(model: keras.Model, *, steps: int, learning_rate: float, warmup: float, weight_decay: float) -> None:
+class TeamAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+    """AdamW whose gradients are the mean over all workers, before they are clipped."""
+
+    def __init__(self, *arguments: Any, team: Team | None, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._team = team
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        super().apply(grads if self._team is None else self._team.average(grads), trainable_variables)
+
+
+def compile_model(
+    model: keras.Model,
+    *,
+    steps: int,
+    learning_rate: float,
+    warmup: float,
+    weight_decay: float,
+    team: Team | None = None,
+) -> None:
     """Gives a model the loss and the optimizer of `fit_model`, for so many steps in all."""
     schedule = rising_then_falling(learning_rate, steps=steps, warmup=warmup)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
+    optimizer = TeamAdamW(schedule, team=team, weight_decay=weight_decay, global_clipnorm=CLIP_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     model.compile(
         optimizer=optimizer,
@@ -138,6 +160,7 @@ def fit_model(
     checkpoint: Path | None = None,
     fingerprint: Mapping[str, str] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    team: Team | None = None,
 ) -> Trained:
     """Trains ``model`` in place and leaves it with the weights of its best epoch.
 
@@ -157,29 +180,44 @@ def fit_model(
         checkpoint: file to save the state in after each epoch, and to go on from if it is there.
         fingerprint: what has to be the same to go on from a checkpoint, by name.
         callbacks: more Keras callbacks; they see the validation in their logs.
+        team: the workers that train together, each of which calls this with the same arguments; of every batch each
+            takes its share, and what layers do over a batch (normalisation, dropout) they do over that. The chief alone
+            writes the checkpoint; all read it.
 
     Raises:
         TaggerError: the loss became NaN, or the checkpoint is of another training.
+        ClusterError: a worker ended, or was told something else than the others.
     """
     steps = epochs * len(batches)
-    compile_model(model, steps=steps, learning_rate=learning_rate, warmup=warmup, weight_decay=weight_decay)
+    if team is not None:
+        batches = SharedBatches(batches, rank=team.worker.rank, n_workers=len(team.worker.addresses))
+    compile_model(model, steps=steps, learning_rate=learning_rate, warmup=warmup, weight_decay=weight_decay, team=team)
     keeper = _BestWeights(
-        batches, validation, patience=patience, checkpoint=checkpoint, fingerprint=dict(fingerprint or {})
+        batches,
+        validation,
+        patience=patience,
+        checkpoint=checkpoint,
+        fingerprint=dict(fingerprint or {}),
+        team=team,
     )
     keeper.set_model(model)
     if tf.distribute.has_strategy():
         _build_on_all_devices(model, batches)
     first = keeper.restore()
+    if team is not None:
+        team.check_same({**keeper.fingerprint, "the checkpoint's epoch": str(first)})
+    keeper.agree_on_weights()
     start = time.perf_counter()
     if first < epochs and not keeper.exhausted:
-        model.fit(
-            batches.dataset(),
-            initial_epoch=first,
-            epochs=epochs,
-            callbacks=[keeper, *callbacks],
-            shuffle=False,  # the batches are shuffled already
-            verbose=0,
-        )
+        with contextlib.nullcontext() if team is None else team.reporting():
+            model.fit(
+                batches.dataset(),
+                initial_epoch=first,
+                epochs=epochs,
+                callbacks=[keeper, *callbacks],
+                shuffle=False,  # the batches are shuffled already
+                verbose=0,
+            )
     keeper.keep_best()
     return Trained(keeper.history, keeper.best_epoch, time.perf_counter() - start, batches.padding)
 
@@ -223,8 +261,10 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         patience: int,
         checkpoint: Path | None,
         fingerprint: dict[str, str],
+        team: Team | None = None,
     ) -> None:
         super().__init__()
+        self.team = team
         self.batches, self.validation = batches, validation
         self.patience, self.checkpoint, self.fingerprint = patience, checkpoint, fingerprint
         self.history: dict[str, list[float]] = {}
@@ -249,15 +289,22 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        self.agree_on_weights()
+        logs.update(self._mean_of({name: logs[name] for name in ("loss", "accuracy")}))
         logs.update(self._validate())
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         if logs["val_auc"] > self.best_value:
             self.best_value, self.best_epoch, self.best = logs["val_auc"], epoch, self.model.get_weights()
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and (self.team is None or self.team.worker.is_chief):
             self._save(self.checkpoint)
         if self.exhausted:
             self.model.stop_training = True
+
+    def agree_on_weights(self) -> None:
+        """Gives all workers, if there are several, the mean of their weights: layers keep something of jets they saw."""
+        if self.team is not None:
+            self.model.set_weights(self.team.agreed(self.model.get_weights()))
 
     def keep_best(self) -> None:
         """Gives the model the weights of the best epoch."""
@@ -270,11 +317,19 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         classes = list(range(probabilities.shape[1]))
         right = probabilities.argmax(axis=1) == targets
-        return {
+        found = {
             "val_loss": float(log_loss(targets, probabilities, sample_weight=weights, labels=classes)),
             "val_accuracy": float(np.average(right, weights=weights)),
             "val_auc": auc(targets, probabilities, weights),
         }
+        return self._mean_of(found)  # so that all stop at the same epoch, whatever their processors
+
+    def _mean_of(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean over all workers, if there are several."""
+        if self.team is None:
+            return values
+        means = self.team.agreed(list(values.values()))
+        return {name: float(mean) for name, mean in zip(values, means, strict=True)}
 
     def _state(self) -> list[Any]:
         return [*self.model.variables, *self.model.optimizer.variables]

@@ -61,5 +61,5 @@ def test_fewer_bits_in_training_leave_a_tagger_of_float32(jets, trained):
 
 
 def test_unknown_ways_to_distribute_are_refused():
-    with pytest.raises(InputError, match="asked for distribute='many'; known: None, 'mirrored'"):
+    with pytest.raises(InputError, match="asked for distribute='many'; known: None, 'mirrored', 'multi-worker'"):
         Tagger(distribute="many").fit(make_jets(50))

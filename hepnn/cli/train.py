@@ -121,8 +121,9 @@ __all__ = ["train"]
 @click.option("--freeze", type=click.Choice(["features"]), help="Keep the layers that were taken over as they are.")
 @click.option(
     "--distribute",
-    type=click.Choice(["mirrored"]),
-    help="Share each batch out among all GPUs of the machine. [default: one]",
+    type=click.Choice(["mirrored", "multi-worker"]),
+    help="Share each batch out among all GPUs of the machine, or among the processes that TF_CONFIG names, each of which "
+    "is started with the same command. [default: one]",
 )
 @click.option("--mixed-precision", is_flag=True, help="Train with half as many bits, which GPUs do faster.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
@@ -167,6 +168,8 @@ def train(  # one argument an option
     Example with images: hepnn train jets.root --model cnn2d --representation-option channels=pt,count -o tagger/
 
     Example with calorimeter cells in three dimensions: hepnn train showers.root --model cnn3d -o tagger/
+
+    Example on two machines, on each of which TF_CONFIG is set: hepnn train jets.root --distribute multi-worker -o tagger/
     """
     import awkward as ak
 
@@ -175,7 +178,10 @@ def train(  # one argument an option
     from hepnn.shards import Shards
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
+    from hepnn.workers import join, worker_of
 
+    worker = worker_of() if distribute == "multi-worker" else None
+    writes = worker is None or worker.is_chief
     folder = Path(output)
     check_target(folder, overwrite=overwrite)
     checkpoint = folder.with_name(f".{folder.name}.checkpoint")
@@ -226,10 +232,13 @@ def train(  # one argument an option
         mixed_precision=mixed_precision,
         schema=schema,
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
-    load_tensorflow()
+    if writes:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            checkpoint.unlink(missing_ok=True)
+    if worker is not None:
+        say(f"{worker}: waiting for all to come")
+    load_tensorflow(first=None if worker is None else join)
     from hepnn.training import log_callbacks
 
     try:
@@ -238,12 +247,15 @@ def train(  # one argument an option
             sample_weight=weights,
             validation=held_out,
             checkpoint=checkpoint,
-            callbacks=[epoch_lines(epochs), *log_callbacks(logs)],
+            callbacks=[epoch_lines(epochs), *log_callbacks(logs)] if writes else [],
         )
     except KeyboardInterrupt:
         if checkpoint.exists():
             say(f"the state after the last whole epoch is in {checkpoint}; go on with --resume")
         raise
+    if worker is not None and not writes:
+        say(f"{worker} is done and writes nothing: the tagger is written by the first, at {worker.addresses[0]}")
+        return
     tagger.save(folder, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
     trained = tagger.training_
