@@ -36,7 +36,8 @@ def bucket_lengths(lengths: Integers, *, n_buckets: int) -> Integers:
     array([12, 20, 40])
     """
     quantiles = np.quantile(lengths, np.arange(1, n_buckets + 1) / n_buckets, method="higher")
-    return np.unique(np.maximum(-(-quantiles // _LENGTH_STEP) * _LENGTH_STEP, _LENGTH_STEP)).astype(np.int64)
+    rounded = np.maximum(-(-quantiles // _LENGTH_STEP) * _LENGTH_STEP, _LENGTH_STEP)
+    return np.unique(np.minimum(rounded, max(lengths.max(), 1))).astype(np.int64)
 
 
 class Batches(Protocol):

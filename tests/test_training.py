@@ -81,7 +81,7 @@ def test_bucket_lengths_hold_every_jet():
     chosen = bucket_lengths(lengths, n_buckets=4)
     assert chosen[-1] >= 127
     assert (np.diff(chosen) > 0).all()
-    assert bucket_lengths(np.zeros(4, int), n_buckets=4).tolist() == [4]
+    assert bucket_lengths(np.zeros(4, int), n_buckets=4).tolist() == [1]
 
 
 def test_prediction_keeps_the_order_of_jets():
