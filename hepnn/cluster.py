@@ -8,6 +8,7 @@ to have hepnn, and nothing else. When a worker dies, Dask gives its range to ano
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import secrets
 from collections.abc import Iterable, Iterator
@@ -17,11 +18,9 @@ from hepnn.errors import ClusterError, DependencyError, InputError
 from hepnn.jobs import TaggingJob
 from hepnn.score_rows import ScoreRows
 
-distributed: Any
-WorkerPlugin: Any
 try:
-    import distributed
-    from distributed import WorkerPlugin
+    distributed: Any = importlib.import_module("distributed")
+    WorkerPlugin: Any = distributed.WorkerPlugin
 except ImportError:  # `connected` says which extra is missing
     distributed, WorkerPlugin = None, object
 

@@ -157,10 +157,9 @@ def _lower(tagger: Any, tensors: Tensors, jets: ak.Array, precision: str) -> Low
 
 def _training(tagger: Any, tensors: Tensors) -> float:
     """Jets a second of the training steps, with the tagger's own settings."""
-    import keras
-
     from hepnn.batches import BucketedBatches
     from hepnn.lessons import batch_settings
+    from hepnn.models import build_model
     from hepnn.training import compile_model
 
     n_jets = min(len(tensors), _BATCHES * tagger.batch_size)
@@ -171,7 +170,8 @@ def _training(tagger: Any, tensors: Tensors) -> float:
         seed=tagger.seed,
         **batch_settings(tagger),
     )
-    model = keras.models.clone_model(tagger.model_)
+    options = tagger.model_options_
+    model = build_model(tagger.model, tagger.inputs_, n_classes=len(tagger.classes_), options=options)
     compile_model(
         model,
         steps=len(batches),

@@ -48,6 +48,7 @@ def test_jets_as_images_are_tagged_and_augmented(jets):
     tagger = Tagger("cnn2d", representation=image, epochs=5, augment=("flip", "shift"), **settings).fit(jets)
     assert tagger.score(jets) > 0.65
     assert set(tagger.n_truncated_) == {"image"}
+    assert tagger.training_.padding == 0
 
 
 def test_fitted_scaling_makes_the_pixels_of_order_one(jets):

@@ -49,7 +49,7 @@ def fit(seed):
     try:
         tagger.fit(jets, checkpoint=f"{sys.argv[1]}/{rank}", callbacks=[Dies()])
     except ClusterError as error:
-        print(error)
+        print(error, flush=True)  # os._exit does not
 
 fit(seed=rank)
 fit(seed=7)
