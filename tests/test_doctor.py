@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+import hepnn
 from hepnn import doctor
 from hepnn.cli import cli
 from hepnn.doctor import examine, render
@@ -82,10 +84,6 @@ def test_a_wrong_product_is_refused(off):
         doctor._within(off, 1_000, "greatest difference {:.0f} ε")
 
 
-def test_python_m_hepnn_is_the_command_line(monkeypatch, capsys):
-    import runpy
-
-    monkeypatch.setattr(sys, "argv", ["hepnn", "--version"])
-    with pytest.raises(SystemExit, match="0"):
-        runpy.run_module("hepnn", run_name="__main__")
-    assert "version" in capsys.readouterr().out
+def test_python_m_hepnn_is_the_command_line():
+    done = subprocess.run([sys.executable, "-m", "hepnn", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"hepnn, version {hepnn.__version__}\n"
