@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hepnn import __version__, defaults
+from hepnn import __version__
 from hepnn.errors import InputError, SourceError
 from hepnn.prefetch import prefetched
 from hepnn.readers import EntryRange, JetChunk, JetFiles
@@ -118,7 +118,7 @@ class TaggingJob:
                 tagger.classes_.tolist(),
                 describe(tagger.representation_),
                 repr(tagger.inputs_),
-                getattr(tagger, "precision_", defaults.PRECISION),
+                tagger.precision_,
             ],
             "schema": files.schema.to_dict(),
             "select": files.select and files.select.text,

@@ -87,6 +87,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     """
 
     representation_: Representation
+    precision_ = defaults.PRECISION  # `load` can set a lower one
 
     def __init__(
         self,
@@ -312,7 +313,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             from hepnn.precision import lowered
             from hepnn.runtime import Session
 
-            session = Session(lowered(content, precision=getattr(self, "precision_", "float32")))
+            session = Session(lowered(content, precision=self.precision_))
             session.check(self.inputs_, checksum=storage.checksum(self.weights_))
             self._session = session
         return self._session.scores(tensors)

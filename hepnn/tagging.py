@@ -167,8 +167,12 @@ def tag(
 def _counted(rows: Iterable[ScoreRows], counts: Counts) -> Iterator[ScoreRows]:
     """The rows; how their jets compare with the training is added to ``counts``."""
     for each in rows:
-        counts.update(add_counts(counts, each.counts or {}))
+        _count(each, counts)
         yield each
+
+
+def _count(rows: ScoreRows, counts: Counts) -> None:
+    counts.update(add_counts(counts, rows.counts or {}))
 
 
 def _check_classes(point: WorkingPoint, tagger: Any) -> None:
@@ -274,7 +278,7 @@ def _tag_in_parts(
             made = job.iterate(left)
         for index, rows in made:
             folder.write(job.keys[index], rows)
-            counts.update(add_counts(counts, rows.counts or {}))
+            _count(rows, counts)
             n_jets += rows.n_jets
             if progress is not None:
                 progress(n_jets)

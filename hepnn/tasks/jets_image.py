@@ -27,13 +27,11 @@ from matplotlib.figure import Figure, SubFigure
 
 from hepnn.image_plots import plot_average_images, plot_image_difference
 from hepnn.images import JetImage
-from hepnn.plots import plot_roc
-from hepnn.roc import auc, auc_difference, roc
+from hepnn.roc import auc, auc_difference
 from hepnn.tagger import Tagger
 from hepnn.tasks.fitting import epoch_reports
-from hepnn.tasks.jets_quark_gluon import EFFICIENCIES, dealt_jets
-from hepnn.tasks.pictures import learning_curves
-from hepnn.tasks.separation import signal_scores, tagger_table
+from hepnn.tasks.jets_quark_gluon import dealt_jets, quark_figures, quark_table
+from hepnn.tasks.separation import signal_scores
 from hepnn.tasks.task import Fit, Outcome, Report
 
 __all__ = ["IMAGES", "run"]
@@ -73,21 +71,8 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         },
         fits=fits,
         n_test=len(test),
-        tables=[
-            tagger_table(
-                scores,
-                is_quark,
-                fits=fits,
-                background="gluon",
-                efficiencies=EFFICIENCIES,
-                title=f"{len(train):,} jets to train on, {len(test):,} to test",
-            )
-        ],
-        figures={
-            **_averages(test),
-            "ROC": plot_roc({name: roc(is_quark, score) for name, score in scores.items()}).figure,
-            "learning": learning_curves(fits, key="auc", label="validation AUC"),
-        },
+        tables=[quark_table(scores, is_quark, fits=fits, n_train=len(train))],
+        figures={**_averages(test), **quark_figures(scores, is_quark, fits=fits)},
     )
 
 

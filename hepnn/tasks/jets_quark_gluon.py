@@ -18,9 +18,13 @@ for themselves; with 90,000 (see README.md) the networks are far ahead.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure, SubFigure
 
 from hepnn.baseline import BoostedTrees
 from hepnn.bundled import bundled_jets
@@ -31,9 +35,12 @@ from hepnn.tagger import Tagger
 from hepnn.tasks.fitting import epoch_reports, streams
 from hepnn.tasks.pictures import learning_curves
 from hepnn.tasks.separation import signal_scores, tagger_table
-from hepnn.tasks.task import Fit, Outcome, Report
+from hepnn.tasks.task import Fit, Outcome, Report, Table
 
-__all__ = ["dealt_jets", "run"]
+__all__ = ["dealt_jets", "quark_figures", "quark_table", "run"]
+
+Floats = npt.NDArray[np.floating[Any]]
+Flags = npt.NDArray[np.bool_]
 
 TEST_FRACTION = 0.25
 EFFICIENCIES = (0.5,)
@@ -72,18 +79,28 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
         },
         fits=fits,
         n_test=len(test),
-        tables=[
-            tagger_table(
-                scores,
-                is_quark,
-                fits=fits,
-                background="gluon",
-                efficiencies=EFFICIENCIES,
-                title=f"{len(train):,} jets to train on, {len(test):,} to test",
-            )
-        ],
-        figures={
-            "ROC": plot_roc({name: roc(is_quark, score) for name, score in scores.items()}).figure,
-            "learning": learning_curves(fits, key="auc", label="validation AUC"),
-        },
+        tables=[quark_table(scores, is_quark, fits=fits, n_train=len(train))],
+        figures=quark_figures(scores, is_quark, fits=fits),
     )
+
+
+def quark_table(scores: Mapping[str, Floats], is_quark: Flags, *, fits: Mapping[str, Fit], n_train: int) -> Table:
+    """Returns how the taggers compare on the test jets, as `hepnn.tasks.separation.tagger_table` does."""
+    return tagger_table(
+        scores,
+        is_quark,
+        fits=fits,
+        background="gluon",
+        efficiencies=EFFICIENCIES,
+        title=f"{n_train:,} jets to train on, {len(is_quark):,} to test",
+    )
+
+
+def quark_figures(
+    scores: Mapping[str, Floats], is_quark: Flags, *, fits: Mapping[str, Fit]
+) -> dict[str, Figure | SubFigure]:
+    """Returns the ROC curves of the taggers and how their networks learned."""
+    return {
+        "ROC": plot_roc({name: roc(is_quark, score) for name, score in scores.items()}).figure,
+        "learning": learning_curves(fits, key="auc", label="validation AUC"),
+    }
