@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hepnn.baseline import BoostedTrees as BoostedTrees
+    from hepnn.converting import convert as convert
     from hepnn.errors import HepnnError as HepnnError
     from hepnn.evaluation import evaluate as evaluate
     from hepnn.flattening import flat_weights as flat_weights
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from hepnn.schema import Schema as Schema
     from hepnn.schema import load_schema as load_schema
     from hepnn.shards import Shards as Shards
-    from hepnn.shards import convert as convert
     from hepnn.tagger import Tagger as Tagger
     from hepnn.tagging import tag as tag
     from hepnn.throughput import bench as bench
@@ -40,7 +40,7 @@ _HOMES = {
     "Shards": "hepnn.shards",
     "Tagger": "hepnn.tagger",
     "bench": "hepnn.throughput",
-    "convert": "hepnn.shards",
+    "convert": "hepnn.converting",
     "evaluate": "hepnn.evaluation",
     "flat_weights": "hepnn.flattening",
     "generate_quark_gluon": "hepnn.generators",

@@ -1,8 +1,8 @@
-"""Clusters: the ranges of a `hepnn.jobs.TaggingJob` worked out by Dask's workers (the extra ``hepnn[dask]``).
+"""Clusters: work that is cut into numbered pieces, done by Dask's workers (the extra ``hepnn[dask]``).
 
-Only futures of ``distributed`` are used. The job, with its tagger, is sent to each worker once, also to those that
-come later; what a task is sent is a number. Rows come back to the client, so workers need to see the input files and
-to have hepnn, and nothing else. When a worker dies, Dask gives its range to another one.
+Only futures of ``distributed`` are used. What does the work, with the tagger that it needs, is sent to each worker
+once, also to those that come later; what a task is sent is a number. Pieces come back to the client, so workers need
+to see the input files and to have hepnn, and nothing else. When a worker dies, Dask gives its piece to another one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import re
 import secrets
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, TypeVar
 
 from hepnn.errors import ClusterError, DependencyError, InputError
-from hepnn.jobs import TaggingJob
-from hepnn.score_rows import ScoreRows
 
 try:
     distributed: Any = importlib.import_module("distributed")
@@ -24,17 +23,22 @@ try:
 except ImportError:  # `connected` says which extra is missing
     distributed, WorkerPlugin = None, object
 
-__all__ = ["connected", "run"]
+__all__ = ["compute", "connected", "run"]
+
+T = TypeVar("T")
 
 _CONNECT = "30 s"
 """How long a scheduler may take to answer."""
 
+_ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d+(/\S*)?|inproc://\S+")
+"""Of a scheduler. A client of Dask that is given anything else takes a minute to give up."""
 
-class _JobOnWorker(WorkerPlugin):  # type: ignore[misc]  # known only at run time
-    """Brings a job to every worker, once."""
 
-    def __init__(self, job: TaggingJob) -> None:
-        self.job = job
+class _WorkOnWorker(WorkerPlugin):  # type: ignore[misc]  # known only at run time
+    """Brings what does the work to every worker, once."""
+
+    def __init__(self, work: Callable[[int], Any]) -> None:
+        self.work = work
 
 
 @contextlib.contextmanager
@@ -69,6 +73,10 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
                     silence_logs=logging.CRITICAL,
                 )
             )
+        if isinstance(client, str) and not _ADDRESS.fullmatch(client):
+            raise ClusterError(
+                f"asked for the Dask scheduler at {client!r}, which is no address. Its address looks like tcp://host:8786."
+            )
         if not isinstance(client, distributed.Client):
             try:
                 client = opened.enter_context(distributed.Client(client, timeout=_CONNECT, set_as_default=False))
@@ -79,29 +87,41 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
         yield client
 
 
-def run(job: TaggingJob, indices: Iterable[int], *, client: Any) -> Iterator[tuple[int, ScoreRows]]:
-    """Yields each index and its rows, in the order in which they are ready.
+def compute(
+    work: Callable[[int], T], indices: Iterable[int], *, client: Any = None, workers: int | None = None
+) -> Generator[tuple[int, T], None, None]:
+    """Yields each index and its piece, as `run` does, on what `connected` gives; errors of both."""
+    with connected(client, workers=workers) as opened:
+        yield from run(work, indices, client=opened)
+
+
+def run(work: Callable[[int], T], indices: Iterable[int], *, client: Any) -> Generator[tuple[int, T], None, None]:
+    """Yields each index and its piece, in the order in which they are ready; what is not wanted any more is cancelled.
 
     Args:
-        job: what is tagged.
-        indices: of its ranges.
+        work: makes a piece; a function, or a method of what can be pickled.
+        indices: of the pieces.
         client: a ``distributed.Client``.
 
     Raises:
-        ClusterError: the workers cannot take the job, or died of a range several times.
-        HepnnError: what the job raises, as in one process.
+        ClusterError: the workers cannot take the work, or died of a piece several times.
+        HepnnError: what the work raises, as in one process.
     """
-    name = f"hepnn-tag-{secrets.token_hex(4)}"
+    name = f"hepnn-{secrets.token_hex(4)}"
     try:
-        client.register_plugin(_JobOnWorker(job), name=name)
+        client.register_plugin(_WorkOnWorker(work), name=name)
     except Exception as error:
         raise ClusterError(
-            f"asked to hand a tagger to the workers of {client.scheduler.address}; {type(error).__name__}: {error}. They "
-            "need hepnn and, where the tagger has functions of your own, the modules of those."
+            f"asked to hand work to the workers of {client.scheduler.address}; {type(error).__name__}: {error}. They need "
+            "hepnn and, where a tagger has functions of your own, the modules of those."
         ) from error
-    futures = [client.submit(_rows, name, index, key=f"{name}-{index}") for index in indices]
+    futures = {client.submit(_piece, name, index, key=f"{name}-{index}") for index in indices}
     try:
-        for _, found in distributed.as_completed(futures, with_results=True, loop=client.loop):
+        # pieces are fetched one by one, and forgotten: together they can be more than fits in memory
+        for future in distributed.as_completed(futures, loop=client.loop):
+            found = future.result()
+            futures.discard(future)
+            future.release()
             yield found
     except distributed.KilledWorker as error:
         raise ClusterError(
@@ -109,11 +129,11 @@ def run(job: TaggingJob, indices: Iterable[int], *, client: Any) -> Iterator[tup
             "the reason in their logs; if it was memory, take a smaller step."
         ) from error
     finally:
-        client.cancel(futures)
+        client.cancel(list(futures))
         client.unregister_worker_plugin(name)
 
 
-def _rows(name: str, index: int) -> tuple[int, ScoreRows]:
-    """Works out one range, on a worker."""
+def _piece(name: str, index: int) -> tuple[int, Any]:
+    """Makes one piece, on a worker."""
     plugin = distributed.get_worker().plugins[name]
-    return index, plugin.job.rows(index)
+    return index, plugin.work(index)

@@ -1,8 +1,8 @@
-"""Parts: the rows of each range of a `hepnn.jobs.TaggingJob` on disk, until all are there and can be merged.
+"""Parts: what is made of each range of entries, on disk, until all of it is there and can be put together.
 
-A folder has one file a range, written once and moved into place when it is complete, and ``job.json``, which lists what
-belongs together in which order. A part is named by the checksum of what it follows from (`hepnn.jobs.TaggingJob.keys`):
-if a file, the tagger or the selection changes, it is not found, and its range is worked out again.
+A folder has one file a piece, written once and moved into place when it is complete, and ``job.json``, which lists what
+belongs together in which order. A part is named by the checksum of what it follows from (`hepnn.ranges.Ranges.keys`):
+if a file, the tagger or the selection changes, it is not found, and its piece is worked out again.
 """
 
 from __future__ import annotations
@@ -10,37 +10,59 @@ from __future__ import annotations
 import contextlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-import awkward as ak
 import numpy as np
 
 from hepnn.errors import InputError, OutputError
-from hepnn.score_rows import ScoreRows
 from hepnn.staging import staged
 
-__all__ = ["SUFFIX", "Parts"]
+__all__ = ["SUFFIX", "Parts", "Piece"]
 
 SUFFIX = ".parts"
 """Added to the name of an output, for the folder of its parts."""
 
 _JOB = "job.json"
-_FORMAT = 1
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+_FORMAT = 2
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 """What a damaged part raises when it is read."""
 
 
-class Parts:
+class Piece(Protocol):
+    """What can be kept."""
+
+    @property
+    def n_jets(self) -> int:
+        """Jets that it was made of."""
+
+    @property
+    def damage(self) -> str:
+        """Why nothing could be made, or ""."""
+
+    def packed(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Returns the same as what JSON can hold, and arrays by name."""
+
+    @classmethod
+    def unpacked(cls, about: Mapping[str, Any], buffers: Mapping[str, Any] | None) -> Self:
+        """Returns what was `packed`; without its arrays if there are none."""
+
+
+P = TypeVar("P", bound=Piece)
+
+
+class Parts(Generic[P]):
     """A folder of parts.
 
     Args:
         folder: where it is, or will be.
+        kind: of the pieces.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: type[P]) -> None:
         self.folder = folder
+        self.kind = kind
 
     def begin(self, job: Mapping[str, Any]) -> None:
         """Makes the folder, if it is not there, and writes what it is for.
@@ -58,7 +80,7 @@ class Parts:
                 f"asked for the folder {self.folder}; {error.strerror or error}. Choose an output where you may write."
             ) from error
         with staged(self.folder / _JOB, overwrite=True) as path:
-            path.write_text(json.dumps({"format": _FORMAT, **job}, indent=1))
+            path.write_text(json.dumps({"format": _FORMAT, "of": self.kind.__name__, **job}, indent=1))
 
     def job(self) -> dict[str, Any]:
         """Returns what `begin` wrote.
@@ -70,6 +92,8 @@ class Parts:
             job: dict[str, Any] = json.loads((self.folder / _JOB).read_text())
             if job["format"] != _FORMAT:
                 raise ValueError(f"its format is {job['format']}, this hepnn reads {_FORMAT}")
+            if job["of"] != self.kind.__name__:
+                raise ValueError(f"its parts are {job['of']}, not {self.kind.__name__}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"asked for the parts in {self.folder}; {_JOB} cannot be read: {error}. Name the folder that "
@@ -77,56 +101,71 @@ class Parts:
             ) from error
         return job
 
-    def write(self, key: str, rows: ScoreRows) -> None:
-        """Writes the rows of a range.
+    def gather(
+        self,
+        keys: Sequence[str],
+        indices: Iterable[int],
+        *,
+        make: Callable[[Sequence[int]], Generator[tuple[int, P], None, None]],
+        progress: Callable[[int], None] | None = None,
+    ) -> dict[int, P]:
+        """Sees that pieces are there, and returns those that were there before, without their arrays.
+
+        Args:
+            keys: of all pieces.
+            indices: of those that are wanted.
+            make: yields index and piece of those that are missing, in any order.
+            progress: called with the number of jets done.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: a piece cannot be written.
         """
-        counts = {
-            name: {each: n.tolist() for each, n in numbers.items()} for name, numbers in (rows.counts or {}).items()
-        }
-        about = {"rows": rows._replace(columns={}, counts=counts), "form": None, "length": 0}
-        buffers: Mapping[str, Any] = {}
-        if rows.columns:
-            packed = {name: ak.to_packed(ak.Array(column)) for name, column in rows.columns.items()}
-            form, about["length"], buffers = ak.to_buffers(ak.zip(packed, depth_limit=1))
-            about["form"] = form.to_json()
+        wanted = list(indices)
+        before = {index: piece for index in wanted if (piece := self.about(keys[index])) and not piece.damage}
+        n_jets = sum(piece.n_jets for piece in before.values())
+        if missing := [index for index in wanted if index not in before]:
+            with contextlib.closing(make(missing)) as made:
+                for index, piece in made:
+                    self.write(keys[index], piece)
+                    n_jets += piece.n_jets
+                    if progress is not None:
+                        progress(n_jets)
+        return before
+
+    def write(self, key: str, piece: P) -> None:
+        """Writes a piece.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        about, buffers = piece.packed()
         with staged(self._path(key), overwrite=True) as path:
             np.savez(path, about=np.array(json.dumps(about)), **buffers)
 
-    def about(self, key: str) -> ScoreRows | None:
-        """Returns what is known of a range without its columns, or None if it is not there."""
+    def about(self, key: str) -> P | None:
+        """Returns a piece without its arrays, or None if it is not there."""
         try:
             with np.load(self._path(key), allow_pickle=False) as content:
-                rows = ScoreRows(*json.loads(str(content["about"]))["rows"])
+                return self.kind.unpacked(json.loads(str(content["about"])), None)
         except _UNREADABLE:
             return None
-        return rows
 
-    def read(self, key: str) -> ScoreRows:
-        """Returns the rows of a range.
+    def read(self, key: str) -> P:
+        """Returns a piece.
 
         Raises:
-            InputError: they are not there, damaged, or not as many as the entries.
+            InputError: it is not there, or damaged.
         """
         path = self._path(key)
         try:
             with np.load(path, allow_pickle=False) as content:  # a zip file, which has a checksum of every array
                 buffers = {name: content[name] for name in content.files}
-            about = json.loads(str(buffers.pop("about")))
-            rows = ScoreRows(*about["rows"])
-            if rows.damage:
-                return rows
-            columns = ak.from_buffers(ak.forms.from_json(about["form"]), about["length"], buffers)
-            if len(columns) != rows.stop - rows.start:
-                raise ValueError(f"it has {len(columns)} rows for the entries {rows.start} to {rows.stop}")
+            return self.kind.unpacked(json.loads(str(buffers.pop("about"))), buffers)
         except _UNREADABLE as error:
             raise InputError(
                 f"asked for the part {path}; it cannot be read ({type(error).__name__}: {error}). Delete it, and start "
-                "the tagging again: only what is missing is worked out."
+                "the same command again: only what is missing is worked out."
             ) from error
-        return rows._replace(columns={name: columns[name] for name in columns.fields})
 
     def remove(self) -> None:
         """Removes the parts, and the folder if nothing else is in it."""

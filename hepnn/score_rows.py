@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import awkward as ak
 import numpy as np
@@ -42,6 +42,33 @@ class ScoreRows(NamedTuple):
     columns: Mapping[str, Any]
     damage: str = ""
     counts: Counts | None = None
+
+    def packed(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Returns the same as what JSON can hold, and arrays by name."""
+        counts = {
+            name: {each: n.tolist() for each, n in numbers.items()} for name, numbers in (self.counts or {}).items()
+        }
+        about = {"rows": self._replace(columns={}, counts=counts)}
+        if not self.columns:
+            return about, {}
+        columns = {name: ak.to_packed(ak.Array(column)) for name, column in self.columns.items()}
+        form, length, buffers = ak.to_buffers(ak.zip(columns, depth_limit=1))
+        return {**about, "form": form.to_dict(), "length": length}, buffers
+
+    @classmethod
+    def unpacked(cls, about: Mapping[str, Any], buffers: Mapping[str, Any] | None) -> Self:
+        """Returns what was `packed`; without columns if there are no buffers.
+
+        Raises:
+            ValueError: there is not one row an entry.
+        """
+        rows = cls(*about["rows"])
+        if buffers is None or "form" not in about:
+            return rows
+        columns = ak.from_buffers(ak.forms.from_dict(about["form"]), about["length"], buffers)
+        if len(columns) != rows.stop - rows.start:
+            raise ValueError(f"it has {len(columns)} rows for the entries {rows.start} to {rows.stop}")
+        return rows._replace(columns={name: columns[name] for name in columns.fields})
 
 
 def rows_of(

@@ -1,6 +1,6 @@
 """Shards: training jets in Parquet files of hepnn's own, written once and streamed in a new order each epoch.
 
-`convert` reads any source and writes a folder of shards; `Shards` reads blocks of jets from it, so that a training
+`hepnn.converting` reads any source and writes a folder of shards; `Shards` reads blocks of jets from it, so that a training
 needs no more memory than some thousand jets take, however many there are (`hepnn.streaming`). The files hold jets
 under hepnn's own names (schema ``jets``): features are made when a training reads them, and any program that knows
 Parquet can read them. ``shards.json`` beside them says how the jets were spelled where they came from, which the
@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,22 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from hepnn import __version__, defaults
-from hepnn.errors import DependencyError, InputError, OutputError, SourceError
-from hepnn.jets import collections_of, labels_of
-from hepnn.prefetch import prefetched
-from hepnn.readers import JetFiles, Source, open_jets
+from hepnn import __version__
+from hepnn.errors import DependencyError, SourceError
+from hepnn.jets import collections_of
 from hepnn.schema import Schema
-from hepnn.staging import part_of, refuse_existing
 
-__all__ = ["BLOCK", "DESCRIPTION", "Shards", "convert", "is_shards"]
+__all__ = [
+    "BLOCK",
+    "DESCRIPTION",
+    "Shards",
+    "is_shards",
+    "jets_a_file",
+    "require_pyarrow",
+    "shard_name",
+    "write_description",
+    "write_shard",
+]
 
 BLOCK = 256
 """Jets in a block, the least that is read at once: small, so that many go into the window in which jets are shuffled."""
@@ -49,11 +54,14 @@ class Shards:
         folder: where they are.
         schema: how the jets were spelled in the files they came from.
         counts: jets of each class, by its name.
+        n_reused: of the jets, those whose shards were there before they were put together, from a conversion that did
+            not come to its end.
     """
 
     folder: Path
     schema: Schema
     counts: dict[str, int]
+    n_reused: int = 0
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Shards:
@@ -77,7 +85,7 @@ class Shards:
                 "Write them: hepnn convert FILES -o FOLDER."
             ) from error
         for number in range(-(-shards.n_blocks // _BLOCKS_A_FILE)):
-            if not (found := shards.folder / _name(number)).exists():
+            if not (found := shards.folder / shard_name(number)).exists():
                 raise SourceError(
                     f"asked for the shards in {folder}; {found.name} is missing. Convert the files again."
                 )
@@ -108,7 +116,7 @@ class Shards:
         for block in blocks:
             files.setdefault(block // _BLOCKS_A_FILE, []).append(block % _BLOCKS_A_FILE)
         parts = [self._read(number, groups) for number, groups in files.items()]
-        jets = ak.from_arrow(_pyarrow().concat_tables(parts))
+        jets = ak.from_arrow(require_pyarrow().concat_tables(parts))
         for name in collections_of(jets):
             jets[name] = ak.with_name(jets[name], "Momentum4D")
         found, expected = len(jets), sum(map(self.size, blocks))
@@ -117,7 +125,7 @@ class Shards:
         return ak.with_name(jets, "Momentum4D")
 
     def _read(self, number: int, groups: list[int]) -> Any:
-        parquet, path = _pyarrow().parquet, self.folder / _name(number)
+        parquet, path = require_pyarrow().parquet, self.folder / shard_name(number)
         try:
             with parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 return file.read_row_groups(groups)
@@ -131,85 +139,44 @@ def is_shards(source: Any) -> bool:
     return isinstance(one, str | os.PathLike) and (Path(one) / DESCRIPTION).is_file()
 
 
-def convert(
-    source: Source | JetFiles,
-    output: str | os.PathLike[str],
-    *,
-    seed: int = defaults.SEED,
-    overwrite: bool = False,
-    progress: Callable[[int], None] | None = None,
-) -> Shards:
-    """Writes labelled jets to a folder of shards, for trainings that stream them, and returns it.
+def jets_a_file() -> int:
+    """Returns the number of jets in each file of shards but the last."""
+    return BLOCK * _BLOCKS_A_FILE
 
-    The jets of each file, some 50,000, are shuffled.
+
+def write_shard(tables: Sequence[Any], where: Any, *, seed: int, number: int) -> None:
+    """Writes the jets of one file, shuffled.
 
     Args:
-        source: what `hepnn.open_jets` takes; or what it returns, for a schema, a selection or observers.
-        output: the folder.
-        seed: of the shuffling.
-        overwrite: replace shards that are there.
-        progress: called with the number of jets done.
-
-    Raises:
-        InputError: the jets have no labels, or there are none.
-        SourceError, SchemaError: the source cannot be read.
-        OutputError: the folder exists, or cannot be written.
-        DependencyError: pyarrow is missing.
+        tables: of Arrow, (jet,).
+        where: path, or a stream of Arrow's to write to.
+        seed: of the conversion.
+        number: of the file.
     """
-    pyarrow = _pyarrow()
-    folder = Path(output)
-    refuse_existing(folder, overwrite=overwrite)
-    if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
-        raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
-    files = source if isinstance(source, JetFiles) else open_jets(source)
-    counts: Counter[str] = Counter()
-    waiting: list[Any] = []
-    n_waiting = n_files = 0
-    full = BLOCK * _BLOCKS_A_FILE
-    part = part_of(folder)
-
-    def write(table: Any) -> None:
-        nonlocal n_files
-        order = np.random.default_rng([seed, n_files]).permutation(len(table))
-        pyarrow.parquet.write_table(
-            table.take(order), part / _name(n_files), row_group_size=BLOCK, compression="zstd", write_page_checksum=True
-        )
-        n_files += 1
-
-    try:
-        part.mkdir(parents=True)
-        for jets in prefetched(files.iterate()):
-            counts.update(labels_of(jets).tolist())
-            table = ak.to_arrow_table(jets, extensionarray=False)
-            waiting.append(table.cast(waiting[0].schema) if waiting else table)
-            n_waiting += len(table)
-            while n_waiting >= full:
-                joined = pyarrow.concat_tables(waiting)
-                write(joined.slice(0, full))
-                waiting, n_waiting = [joined.slice(full)], n_waiting - full
-            if progress is not None:
-                progress(counts.total())
-        if not counts:
-            raise InputError("asked to convert jets; found none. Name files that hold jets.")
-        if n_waiting:
-            write(pyarrow.concat_tables(waiting))
-        about = {"format": _FORMAT, "hepnn": __version__, "schema": files.schema.to_dict(), "counts": dict(counts)}
-        (part / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.replace(folder)
-    except OSError as error:
-        raise OutputError(f"asked to write shards to {folder}; {error}. Choose a folder you may write to.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return Shards.open(folder)
+    table = require_pyarrow().concat_tables(tables)
+    order = np.random.default_rng([seed, number]).permutation(len(table))
+    require_pyarrow().parquet.write_table(
+        table.take(order), where, row_group_size=BLOCK, compression="zstd", write_page_checksum=True
+    )
 
 
-def _name(number: int) -> str:
+def write_description(folder: Path, *, schema: Schema, counts: Mapping[str, int]) -> None:
+    """Writes what `Shards.open` reads, beside the shards."""
+    about = {"format": _FORMAT, "hepnn": __version__, "schema": schema.to_dict(), "counts": dict(counts)}
+    (folder / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n")
+
+
+def shard_name(number: int) -> str:
+    """Returns what the file of this number is called."""
     return f"jets-{number:05}.parquet"
 
 
-def _pyarrow() -> Any:
+def require_pyarrow() -> Any:
+    """Returns the package.
+
+    Raises:
+        DependencyError: it is missing.
+    """
     try:
         import pyarrow
         import pyarrow.parquet

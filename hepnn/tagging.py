@@ -6,7 +6,7 @@ are scored. `tag` is the Python face of ``hepnn tag``, on one processor or many,
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import itertools
 import os
 import warnings
@@ -25,6 +25,7 @@ from hepnn.jets import labels_of
 from hepnn.jobs import TaggingJob, tagging_job
 from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
+from hepnn.ranges import until_damage
 from hepnn.readers import DEFAULT_STEP, JetFiles, SkippedFile, Source, open_jets
 from hepnn.score_rows import ScoreRows, default_prefix, rows_of
 from hepnn.staging import refuse_existing
@@ -207,7 +208,7 @@ def merge(
         InputError: no such folder, or a part is missing or damaged.
         OutputError: a file exists or cannot be written.
     """
-    folder = Parts(Path(parts))
+    folder = Parts(Path(parts), ScoreRows)
     job = folder.job()
     name = folder.folder.name
     if output is None and not name.endswith(SUFFIX):
@@ -224,20 +225,11 @@ def merge(
         )
     skipped = [SkippedFile(*each) for each in job["skipped"]]
     targets = writing.targets(dict.fromkeys(each["file"] for each in job["parts"]))
-    done = writing.write(_whole(map(folder.read, (each["key"] for each in job["parts"])), skipped), targets, progress)
+    done = writing.write(
+        until_damage(map(folder.read, (each["key"] for each in job["parts"])), skipped), targets, progress
+    )
     folder.remove()
     return Merged(done, writing.tree, skipped)
-
-
-def _whole(parts: Iterable[ScoreRows], skipped: list[SkippedFile]) -> Iterator[ScoreRows]:
-    """The rows up to the first damage in each file, which is added to what was skipped."""
-    damaged = None
-    for rows in parts:
-        if rows.damage and rows.file != damaged:
-            damaged = rows.file
-            skipped.append(SkippedFile(rows.file, rows.damage, rows.start))
-        elif rows.file != damaged:
-            yield rows
 
 
 def _tag_in_parts(
@@ -250,47 +242,39 @@ def _tag_in_parts(
     part: tuple[int, int] | None,
     progress: Callable[[int], None] | None,
 ) -> list[Tagged]:
-    tables = job.files.plan.tables
-    targets = writing.targets([table.file for table in tables])
-    indices = job.share(part)
-    folder = Parts(writing.target.with_name(writing.target.name + SUFFIX))
+    ranges, keys = job.ranges, job.keys
+    targets = writing.targets([table.file for table in ranges.files.plan.tables])
+    indices = ranges.share(part)
+    folder = Parts(writing.target.with_name(writing.target.name + SUFFIX), ScoreRows)
+    places = map(ranges.place, range(len(keys)))
     folder.begin(
         {
             "is_folder": writing.is_folder,
             "tree": writing.tree,
             "file_format": writing.file_format,
-            "skipped": job.files.skipped,
+            "skipped": ranges.files.skipped,
             "parts": [
-                {"file": tables[entries.table].file, "start": entries.start, "stop": entries.stop, "key": key}
-                for entries, key in zip(job.ranges, job.keys, strict=True)
+                {"file": file, "start": start, "stop": stop, "key": key}
+                for (file, start, stop), key in zip(places, keys, strict=True)
             ],
         }
     )
-    before = {index: rows for index in indices if (rows := folder.about(job.keys[index])) and not rows.damage}
-    n_jets = sum(rows.n_jets for rows in _counted(before.values(), counts))
-    with contextlib.ExitStack() as opened:
-        left = [index for index in indices if index not in before]
-        if left and (workers is not None or client is not None):
-            from hepnn import cluster
+    make = job.iterate
+    if workers is not None or client is not None:
+        from hepnn import cluster
 
-            made = cluster.run(job, left, client=opened.enter_context(cluster.connected(client, workers=workers)))
-        else:
-            made = job.iterate(left)
-        for index, rows in made:
-            folder.write(job.keys[index], rows)
-            _count(rows, counts)
-            n_jets += rows.n_jets
-            if progress is not None:
-                progress(n_jets)
-    sizes = {index: job.ranges[index].stop - job.ranges[index].start for index in indices}
+        make = functools.partial(cluster.compute, job.rows, client=client, workers=workers)
+    before = folder.gather(keys, indices, make=make, progress=progress)
+    made = [folder.about(keys[index]) for index in indices]
+    n_jets = sum(rows.n_jets for rows in _counted(filter(None, made), counts))
     if part is not None:
-        columns = tuple(folder.read(job.keys[indices[0]]).columns) if indices else ()
-        reused = sum(sizes[index] for index in before)
-        return [Tagged(folder.folder, sum(sizes.values()), n_jets, columns, reused)]
+        columns = tuple(folder.read(keys[indices[0]]).columns) if indices else ()
+        n_entries, n_reused = (sum(map(ranges.size, which)) for which in (indices, before))
+        return [Tagged(folder.folder, n_entries, n_jets, columns, n_reused)]
     merged = merge(folder.folder, overwrite=writing.overwrite)
-    job.files.skipped[:] = merged.skipped
+    ranges.files.skipped[:] = merged.skipped
     return [
-        each._replace(n_reused=sum(sizes[i] for i, rows in before.items() if targets[rows.file] == each.path))
+        each._replace(n_reused=sum(ranges.size(i) for i, rows in before.items() if targets[rows.file] == each.path))
         for each in merged.tagged
     ]
 

@@ -201,10 +201,10 @@ def test_shares_without_dask_are_merged_into_the_same_file(files, tagger, plain,
 
 def test_more_shares_than_work_leave_some_empty(files, tagger, tmp_path):
     job = tagging_job(open_jets(files[0]), tagger, prefix="", step=STEP)
-    shares = [job.share((share, 7)) for share in range(1, 8)]
+    shares = [job.ranges.share((share, 7)) for share in range(1, 8)]
     assert sorted(index for share in shares for index in share) == [0, 1]
     with pytest.raises(InputError, match=r"asked for the share 8/7; shares are counted from 1/n to n/n"):
-        job.share((8, 7))
+        job.ranges.share((8, 7))
 
 
 @pytest.fixture

@@ -6,7 +6,18 @@ import click
 import pytest
 
 import hepnn
-from hepnn import demo, evaluation, generators, image_plots, inspection, plugins, readers, shards, tagging, throughput
+from hepnn import (
+    converting,
+    demo,
+    evaluation,
+    generators,
+    image_plots,
+    inspection,
+    plugins,
+    readers,
+    tagging,
+    throughput,
+)
 from hepnn.cli import cli
 from hepnn.cli.options import names
 from hepnn.doctor import examine
@@ -45,7 +56,7 @@ PAIRS = {
     ),
     "export": (write_onnx, {"tagger_folder", "custom"}),
     "bench": (throughput.bench, READING | {"tagger_folder", "custom"}),
-    "convert": (shards.convert, READING | {"observers"}),
+    "convert": (converting.convert, READING | {"observers"}),
     "inspect": (inspection.inspect, {"file", "write_schema"}),
     "plugins": (plugins.check_plugins, set()),
     "demo": (demo.run_demo, {"output"}),

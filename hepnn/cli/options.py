@@ -16,6 +16,7 @@ from hepnn.errors import InputError
 __all__ = [
     "Reading",
     "bins_of",
+    "cluster_options",
     "custom_option",
     "import_function",
     "json_option",
@@ -27,6 +28,7 @@ __all__ = [
     "reading_options",
     "report_skipped",
     "report_tagged",
+    "say_time",
     "tagger_options",
 ]
 
@@ -112,6 +114,23 @@ def custom_option(command: F) -> F:
         metavar="MODULE:FUNCTION",
         help="Function of your own that the tagger was made with, for a feature or the model.",
     )(command)
+
+
+def cluster_options(command: F) -> F:
+    """Returns the command with --workers and --dask."""
+    for parameter in (
+        click.option("--dask", "client", metavar="ADDRESS", help="Scheduler to give the work to, tcp://host:8786."),
+        click.option("--workers", type=int, metavar="N", help="Start so many processes, each with one thread."),
+    ):
+        command = parameter(command)
+    return command
+
+
+def say_time(what: str, done: int, *, before: int, seconds: float) -> None:
+    """Says how long something took, and how much of it was there before."""
+    from hepnn.progress import say
+
+    say(f"{done - before} {what} in {seconds:.1f} s" + (f"; {before} were done before" if before else ""))
 
 
 def overwrite_option(command: F) -> F:

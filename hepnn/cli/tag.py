@@ -10,6 +10,7 @@ import click
 from hepnn import defaults
 from hepnn.cli.options import (
     Reading,
+    cluster_options,
     json_option,
     load_tagger,
     names,
@@ -18,6 +19,7 @@ from hepnn.cli.options import (
     reading_options,
     report_skipped,
     report_tagged,
+    say_time,
     tagger_options,
 )
 
@@ -66,8 +68,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]  # older releases of cli
 @click.option(
     "--step", default=defaults.STEP, show_default=True, help="Entries read and scored at once, by one process."
 )
-@click.option("--workers", type=int, metavar="N", help="Start so many processes, each with one thread.")
-@click.option("--dask", "client", metavar="ADDRESS", help="Scheduler to give the work to, tcp://host:8786.")
+@cluster_options
 @click.option(
     "--part",
     type=Share(),
@@ -110,7 +111,7 @@ def tag(
       hepnn merge scores.root.parts
     """
     from hepnn import tagging
-    from hepnn.progress import counting, say
+    from hepnn.progress import counting
 
     tagger = load_tagger(tagger_folder, custom, precision=precision)
     source = reading.open(schema=tagger.read_schema(), observers=names(observers))
@@ -133,8 +134,7 @@ def tag(
         )
     seconds = time.perf_counter() - begin
     n_entries, n_reused = (sum(getattr(each, name) for each in done) for name in ("n_entries", "n_reused"))
-    before = f"; {n_reused} were done before" if n_reused else ""
-    say(f"{n_entries - n_reused} entries in {seconds:.1f} s{before}")
+    say_time("entries", n_entries, before=n_reused, seconds=seconds)
     report_tagged(done, tree=output_tree, as_json=as_json)
     if part is not None and not as_json:
         click.echo(f"Once all shares are there: hepnn merge {done[0].path}")

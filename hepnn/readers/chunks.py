@@ -67,13 +67,13 @@ def ranges_of(made: Plan, *, step: int) -> list[EntryRange]:
     ]
 
 
-def chunk_of(made: Plan, entries: EntryRange, *, select: Expression | None) -> JetChunk:
+def chunk_of(made: Plan, entries: EntryRange, *, select: Expression | None, max_jets: int | None = None) -> JetChunk:
     """Returns the jets of some entries, the same as in a chunk of `chunks_of`; errors as there."""
     table, step = made.tables[entries.table], max(entries.stop - entries.start, 1)
     (chunk,) = _chunks_of_table(
         table, made, step=step, left=None, select=select, start=entries.start, stop=entries.stop
     )
-    return chunk
+    return chunk if max_jets is None else _cut(chunk, max_jets)
 
 
 def chunks_of(

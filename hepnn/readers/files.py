@@ -77,14 +77,18 @@ class JetFiles:
         """Returns the entries of each chunk that `chunks` yields, to be read apart with `chunk`."""
         return ranges_of(self.plan, step=step)
 
-    def chunk(self, entries: EntryRange) -> JetChunk:
+    def chunk(self, entries: EntryRange, *, max_jets: int | None = None) -> JetChunk:
         """Returns the jets of some entries, as `chunks` would give them.
+
+        Args:
+            entries: of one file.
+            max_jets: stop with the entry that has the last of so many jets.
 
         Raises:
             SourceError: the file turns out to be damaged, whatever ``bad_files`` says.
             SchemaError: the columns do not fit the schema.
         """
-        return chunk_of(self.plan, entries, select=self.select)
+        return chunk_of(self.plan, entries, select=self.select, max_jets=max_jets)
 
     def iterate(self, *, step: int = DEFAULT_STEP, max_jets: int | None = None) -> Iterator[ak.Array]:
         """Yields the jets in order, (jet,) records; as for `chunks`, but ``max_jets`` is exact."""

@@ -1,0 +1,303 @@
+"""Converting: a source of labelled jets in, a folder of shards out, for trainings that stream them.
+
+`convert` is the Python face of ``hepnn convert``. A shard has as many jets as `hepnn.shards` says, whatever files and
+entries they come from. On one processor they are written in one go. Many processors get a shard each to make, for which
+it has to be known which entries each is made of: where an entry is not a jet, or a selection or damage takes jets out,
+the jets of each range of entries are counted first, which takes some time, but far less than shuffling and compressing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import awkward as ak
+import numpy as np
+
+from hepnn import defaults
+from hepnn.errors import InputError, OutputError
+from hepnn.jets import labels_of
+from hepnn.parts import SUFFIX, Parts
+from hepnn.prefetch import prefetched
+from hepnn.ranges import Ranges, digest, until_damage
+from hepnn.readers import JetFiles, Source, open_jets
+from hepnn.shards import (
+    DESCRIPTION,
+    Shards,
+    jets_a_file,
+    require_pyarrow,
+    shard_name,
+    write_description,
+    write_shard,
+)
+from hepnn.staging import part_of, refuse_existing
+
+__all__ = ["convert"]
+
+
+def convert(
+    source: Source | JetFiles,
+    output: str | os.PathLike[str],
+    *,
+    seed: int = defaults.SEED,
+    overwrite: bool = False,
+    workers: int | None = None,
+    client: Any = None,
+    progress: Callable[[int], None] | None = None,
+) -> Shards:
+    """Writes labelled jets to a folder of shards, for trainings that stream them, and returns it.
+
+    The jets of each file, some 50,000, are shuffled.
+
+    With ``workers`` or ``client`` each shard is made by itself, and kept in the folder ``<output>.parts`` until all are
+    there, so that the same call, after whatever interrupted it, makes only what is missing. The files are those of one
+    process, byte for byte.
+
+    Args:
+        source: what `hepnn.open_jets` takes; or what it returns, for a schema, a selection or observers.
+        output: the folder.
+        seed: of the shuffling.
+        overwrite: replace shards that are there.
+        workers: processes to start on this machine, as in `hepnn.tag`.
+        client: a ``distributed.Client``, or the address of a Dask scheduler, to whose workers the shards are given.
+        progress: called with the number of jets done; before that, where they have to be counted, with those counted.
+
+    Raises:
+        InputError: the jets have no labels, or there are none.
+        SourceError, SchemaError: the source cannot be read.
+        OutputError: the folder exists, or cannot be written.
+        ClusterError: the workers cannot be reached, or died of their work several times.
+        DependencyError: pyarrow, or distributed, is missing.
+    """
+    require_pyarrow()
+    folder = Path(output)
+    refuse_existing(folder, overwrite=overwrite)
+    if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
+        raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
+    files = source if isinstance(source, JetFiles) else open_jets(source)
+    if workers is None and client is None:
+        with _new_folder(folder) as part:
+            counts = _convert_here(files, part, seed=seed, progress=progress)
+            write_description(part, schema=files.schema, counts=counts)
+        return Shards.open(folder)
+    from hepnn.cluster import connected
+
+    kept = folder.with_name(folder.name + SUFFIX)
+    with connected(client, workers=workers) as opened:
+        parts, keys, n_reused = _make_shards(files, kept, seed=seed, client=opened, progress=progress)
+    with _new_folder(folder) as part:
+        total: Counter[str] = Counter()
+        for number, key in enumerate(keys):
+            shard = parts.read(key)
+            total.update(shard.counts)
+            shard.content.tofile(part / shard_name(number))
+        write_description(part, schema=files.schema, counts=total)
+    parts.remove()
+    return replace(Shards.open(folder), n_reused=n_reused)
+
+
+def _convert_here(files: JetFiles, folder: Path, *, seed: int, progress: Callable[[int], None] | None) -> Counter[str]:
+    """Writes all shards, one after another, and returns the number of jets of each class."""
+    counts: Counter[str] = Counter()
+    waiting: list[Any] = []
+    n_waiting = n_files = 0
+    for jets in prefetched(files.iterate()):
+        counts.update(labels_of(jets).tolist())
+        table = _table(jets)
+        waiting.append(table.cast(waiting[0].schema) if waiting else table)
+        n_waiting += len(table)
+        while n_waiting >= jets_a_file():
+            joined = require_pyarrow().concat_tables(waiting)
+            write_shard([joined.slice(0, jets_a_file())], folder / shard_name(n_files), seed=seed, number=n_files)
+            waiting, n_waiting, n_files = [joined.slice(jets_a_file())], n_waiting - jets_a_file(), n_files + 1
+        if progress is not None:
+            progress(counts.total())
+    if not counts:
+        raise _no_jets()
+    if n_waiting:
+        write_shard(waiting, folder / shard_name(n_files), seed=seed, number=n_files)
+    return counts
+
+
+def _make_shards(
+    files: JetFiles, folder: Path, *, seed: int, client: Any, progress: Callable[[int], None] | None
+) -> tuple[Parts[_Shard], tuple[str, ...], int]:
+    """Sees that each shard is in the folder; returns them, their names in order, and how many jets were there before."""
+    from hepnn.cluster import run
+
+    ranges = Ranges.of(files)
+    keys = ranges.keys({"made": "shards"})
+    parts = Parts(folder, _Shard)
+    parts.begin({"files": [table.place for table in ranges.files.plan.tables], "seed": seed})
+    whole = [_Counted(*ranges.place(index)[:2], ranges.size(index)) for index in range(len(keys))]
+    if files.schema.has_events or files.select is not None or files.bad_files == "skip":
+        counted = Parts(folder, _Counted)
+        count = functools.partial(_count, ranges)
+        counted.gather(
+            keys, range(len(keys)), make=lambda missing: run(count, missing, client=client), progress=progress
+        )
+        whole = list(map(counted.read, keys))
+    whole = [piece._replace(at=index) for index, piece in enumerate(whole)]
+    whole = list(until_damage(whole, files.skipped))
+    if not sum(piece.n_jets for piece in whole):
+        raise _no_jets()
+    first = ranges.files.chunk(ranges.entries[whole[0].at])
+    job = _Job(ranges, seed, _table(first.jets).schema, _slices(whole))
+    shard_keys = tuple(
+        digest([seed, number, [(keys[index], start, stop) for index, start, stop in slices]])
+        for number, slices in enumerate(job.slices)
+    )
+    before = parts.gather(
+        shard_keys,
+        range(len(shard_keys)),
+        make=lambda missing: run(job.shard, missing, client=client),
+        progress=progress,
+    )
+    return parts, shard_keys, sum(shard.n_jets for shard in before.values())
+
+
+class _Counted(NamedTuple):
+    """The jets of a range of entries.
+
+    Attributes:
+        file: path or URL.
+        start: first entry.
+        n_jets: of the range.
+        damage: why it cannot be read, or "".
+        at: index of the range.
+    """
+
+    file: str
+    start: int
+    n_jets: int
+    damage: str = ""
+    at: int = -1
+
+    def packed(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Returns the same for JSON, and no arrays."""
+        return self._asdict(), {}
+
+    @classmethod
+    def unpacked(cls, about: Mapping[str, Any], buffers: Mapping[str, Any] | None) -> Self:
+        """Returns what was `packed`."""
+        return cls(**about)
+
+
+def _count(ranges: Ranges, index: int) -> _Counted:
+    """Reads a range to see how many jets it has, on a worker."""
+    read = ranges.read(index)
+    n_jets, damage = (0, read) if isinstance(read, str) else (len(read.jets), "")
+    return _Counted(*ranges.place(index)[:2], n_jets, damage)
+
+
+_Slice = tuple[int, int, int]
+"""The index of a range, the first of its jets that is wanted, and one after the last."""
+
+
+def _slices(whole: Sequence[_Counted]) -> tuple[tuple[_Slice, ...], ...]:
+    """Returns what each shard is made of."""
+    ends = np.cumsum([piece.n_jets for piece in whole])
+    starts = ends - [piece.n_jets for piece in whole]
+    shards = []
+    for first in range(0, int(ends[-1]), jets_a_file()):
+        last = min(first + jets_a_file(), int(ends[-1]))
+        of_shard = range(int(np.searchsorted(ends, first, side="right")), int(np.searchsorted(starts, last)))
+        shards.append(
+            tuple(
+                (whole[i].at, max(first - int(starts[i]), 0), min(last, int(ends[i])) - int(starts[i]))
+                for i in of_shard
+                if whole[i].n_jets
+            )
+        )
+    return tuple(shards)
+
+
+class _Shard(NamedTuple):
+    """A file of shards.
+
+    Attributes:
+        n_jets: in it.
+        counts: jets of each class, in the order in which they come in the source.
+        content: (byte,) of the file.
+        damage: "", since no shard is made of what cannot be read.
+    """
+
+    n_jets: int
+    counts: Mapping[str, int]
+    content: Any
+    damage: str = ""
+
+    def packed(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """Returns the same for JSON, and the content."""
+        return {"n_jets": self.n_jets, "counts": self.counts}, {"content": self.content}
+
+    @classmethod
+    def unpacked(cls, about: Mapping[str, Any], buffers: Mapping[str, Any] | None) -> Self:
+        """Returns what was `packed`."""
+        return cls(about["n_jets"], about["counts"], None if buffers is None else buffers["content"])
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Makes shards, on a worker.
+
+    Attributes:
+        ranges: what is read.
+        seed: of the shuffling.
+        schema: of Arrow, that all jets are written with.
+        slices: what each shard is made of.
+    """
+
+    ranges: Ranges
+    seed: int
+    schema: Any
+    slices: tuple[tuple[_Slice, ...], ...]
+
+    def shard(self, number: int) -> _Shard:
+        """Returns a shard.
+
+        Raises:
+            SourceError: a file turns out to be damaged, since it was counted if that was done.
+            InputError: the jets have no labels.
+        """
+        counts: Counter[str] = Counter()
+        tables = []
+        for index, start, stop in self.slices[number]:
+            jets = self.ranges.files.chunk(self.ranges.entries[index]).jets
+            counts.update(labels_of(jets)[start:stop].tolist())
+            tables.append(_table(jets).cast(self.schema).slice(start, stop - start))
+        stream = require_pyarrow().BufferOutputStream()
+        write_shard(tables, stream, seed=self.seed, number=number)
+        return _Shard(counts.total(), dict(counts), np.frombuffer(stream.getvalue(), np.uint8))
+
+
+def _table(jets: ak.Array) -> Any:
+    """The jets as a table of Arrow, (jet,)."""
+    return ak.to_arrow_table(jets, extensionarray=False)
+
+
+def _no_jets() -> InputError:
+    return InputError("asked to convert jets; found none. Name files that hold jets.")
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Yields a folder to write to, which takes the place of ``folder`` at the end."""
+    part = part_of(folder)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.replace(folder)
+    except OSError as error:
+        raise OutputError(f"asked to write shards to {folder}; {error}. Choose a folder you may write to.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
