@@ -23,7 +23,7 @@ try:
 except ImportError:  # `connected` says which extra is missing
     distributed, WorkerPlugin = None, object
 
-__all__ = ["compute", "connected", "run"]
+__all__ = ["compute", "connected", "in_order", "run"]
 
 T = TypeVar("T")
 
@@ -131,6 +131,17 @@ def run(work: Callable[[int], T], indices: Iterable[int], *, client: Any) -> Gen
     finally:
         client.cancel(list(futures))
         client.unregister_worker_plugin(name)
+
+
+def in_order(found: Iterable[tuple[int, T]]) -> Iterator[T]:
+    """Yields the pieces 0, 1, 2 … in order, each when it and all before it are there."""
+    waiting: dict[int, T] = {}
+    n_done = 0
+    for index, piece in found:
+        waiting[index] = piece
+        while n_done in waiting:
+            yield waiting.pop(n_done)
+            n_done += 1
 
 
 def _piece(name: str, index: int) -> tuple[int, Any]:

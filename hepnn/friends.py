@@ -128,29 +128,28 @@ def read_friend(friend: Friend, *, classes: Sequence[str], n_rows: int) -> Frien
     return friend._replace(columns={name: ak.concatenate([part[name] for part in parts]) for name in branches})
 
 
-def rate(friend: Friend, chunk: JetChunk, jets: ak.Array, *, start: int, classes: Sequence[str]) -> Rating:
+def rate(friend: Friend, chunk: JetChunk, *, start: int, classes: Sequence[str]) -> Rating:
     """Returns what the friend says of the jets of one chunk.
 
     Args:
         friend: with its columns.
-        chunk: where the jets come from.
-        jets: its jets, or the first of them.
+        chunk: where the jets come from; and the jets, which only a friend in their own files needs.
         start: entries of all files before this chunk.
         classes: names that the branches of a star can have.
 
     Raises:
         InputError: no such branch, not one score a jet, or one that is not finite.
     """
-    branches = branches_for(friend, friend.columns or jets.fields, classes=classes)
-    values = [_of_jets(friend, branch, chunk, jets, start) for branch in branches.values()]
+    branches = branches_for(friend, friend.columns or chunk.jets.fields, classes=classes)
+    values = [_of_jets(friend, branch, chunk, start) for branch in branches.values()]
     if "*" in friend.branch:
         return Rating(tuple(branches), np.stack(values, axis=1))
     return Rating((), values[0])
 
 
-def _of_jets(friend: Friend, branch: str, chunk: JetChunk, jets: ak.Array, start: int) -> npt.NDArray[np.float64]:
+def _of_jets(friend: Friend, branch: str, chunk: JetChunk, start: int) -> npt.NDArray[np.float64]:
     if not friend.columns:
-        return np.ma.filled(ak.to_numpy(jets[branch]).astype(np.float64), np.nan)
+        return np.ma.filled(ak.to_numpy(chunk.jets[branch]).astype(np.float64), np.nan)
     rows = friend.columns[branch][start : start + chunk.stop - chunk.start]
     if chunk.counts is not None:
         found = ak.to_numpy(ak.num(rows)) if rows.ndim == 2 else np.ones(len(rows), np.int64)
@@ -167,4 +166,4 @@ def _of_jets(friend: Friend, branch: str, chunk: JetChunk, jets: ak.Array, start
             f"asked for one score a jet; {branch!r} in {friend.place} holds lists: {str(rows.type)[:120]}."
         )
     values = np.ma.filled(np.ma.asarray(ak.to_numpy(rows)).astype(np.float64), np.nan)
-    return (values if chunk.selected is None else values[chunk.selected])[: len(jets)]
+    return values if chunk.selected is None else values[chunk.selected]

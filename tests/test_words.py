@@ -51,6 +51,8 @@ PAIRS = {
             "insight",
             "others",
             "correctionlib",
+            "workers",
+            "client",
         }
         | {"max_jets", "output", "overwrite"},
     ),

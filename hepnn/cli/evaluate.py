@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import click
 from hepnn.cli.options import (
     Reading,
     bins_of,
+    cluster_options,
     custom_option,
     json_option,
     load_tagger,
     names,
+    on_cluster,
     overwrite_option,
     precision_option,
     reading_options,
     report_skipped,
+    say_time,
 )
 from hepnn.errors import InputError, OutputError
 
@@ -101,6 +105,7 @@ _N_BINS = 8
     metavar="FOLDER/|FILE",
     help="Write a report to this folder: a page, pictures and results.json; or just the ROC curves to a PNG, PDF or SVG.",
 )
+@cluster_options
 @precision_option
 @overwrite_option
 @json_option
@@ -122,11 +127,15 @@ def evaluate(  # one argument an option
     others: tuple[str, ...],
     max_jets: int | None,
     output: str | None,
+    workers: int | None,
+    client: Any,
     precision: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Judge taggers on labelled jets: AUC and background rejection with statistical errors, ROC curves, a report.
+
+    With --workers or --dask, others read and score; the numbers are the same.
 
     Example: hepnn evaluate "test/*.root" --tagger gru/ --tagger cnn/ --scores "pn.root:score_*" -o report/
     """
@@ -184,8 +193,18 @@ def evaluate(  # one argument an option
         columns.append(mass)
     if extra := observers_for(source, beside, columns):
         source = reading.open(schema=used, observers=extra)
-    with counting("scoring") as progress:
-        sample = judge(source, taggers=loaded, friends=beside, columns=columns, max_jets=max_jets, progress=progress)
+    begin = time.perf_counter()
+    with on_cluster(client, workers=workers) as opened:
+        jury: dict[str, Any] = {"taggers": loaded, "max_jets": max_jets, "client": opened}
+        with counting("scoring") as progress:
+            sample = judge(source, friends=beside, columns=columns, progress=progress, **jury)
+        apart = {}
+        for name, files in map(_named, others):
+            other = reading._replace(files=(files,)).open(schema=used)
+            with counting(f"scoring {files}") as progress:
+                apart[name] = judge(other, columns=[weight] if weight else [], progress=progress, **jury)
+    n_jets = sum(len(each.labels) for each in (sample, *apart.values()))
+    say_time("jets", n_jets, before=0, seconds=time.perf_counter() - begin)
     chosen = source.schema.background
     if background is None and fractions is None and chosen not in (None, signal) and (sample.labels == chosen).any():
         background = chosen
@@ -213,8 +232,8 @@ def evaluate(  # one argument an option
             loaded,
             warnings=tuple(f"{each.file} was left out: {each.reason}" for each in source.skipped),
             others={
-                name: elsewhere(made, _assessed(files, reading, loaded, max_jets=max_jets, weight=weight, asked=asked))
-                for name, files in (_named(text) for text in others)
+                name: elsewhere(made, assess(other, **asked, weights=other.columns[weight] if weight else None))
+                for name, other in apart.items()
             },
             insights={name: _look_into(tagger, sample, made) for name, tagger in loaded.items()} if insight else {},
         )
@@ -240,21 +259,6 @@ def _named(text: str) -> tuple[str, str]:
     """The parts of ``NAME=VALUE``; the name is the value where there is none."""
     name, equals, value = text.rpartition("=")
     return name if equals else value, value
-
-
-def _assessed(
-    files: str, reading: Reading, taggers: Any, *, max_jets: int | None, weight: str | None, asked: dict[str, Any]
-) -> Any:
-    """The numbers of the taggers on other files, read as the first ones."""
-    from hepnn.assessment import assess
-    from hepnn.judging import judge
-    from hepnn.progress import counting
-
-    source = reading._replace(files=(files,)).open(schema=next(iter(taggers.values())).read_schema())
-    with counting(f"scoring {files}") as progress:
-        columns = [weight] if weight else []
-        sample = judge(source, taggers=taggers, columns=columns, max_jets=max_jets, progress=progress)
-    return assess(sample, **asked, weights=sample.columns[weight] if weight else None)
 
 
 def _write_corrections(points: Any, sample: Any, weights: Any, column: str, folder: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -22,6 +23,7 @@ __all__ = [
     "json_option",
     "load_tagger",
     "names",
+    "on_cluster",
     "option_value",
     "overwrite_option",
     "precision_option",
@@ -124,6 +126,18 @@ def cluster_options(command: F) -> F:
     ):
         command = parameter(command)
     return command
+
+
+@contextlib.contextmanager
+def on_cluster(client: str | None, *, workers: int | None) -> Iterator[Any]:
+    """Yields a client of Dask for what --dask and --workers say, closed at the end; None where they say nothing."""
+    if client is None and workers is None:
+        yield None
+        return
+    from hepnn.cluster import connected
+
+    with connected(client, workers=workers) as opened:
+        yield opened
 
 
 def say_time(what: str, done: int, *, before: int, seconds: float) -> None:
