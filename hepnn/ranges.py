@@ -131,13 +131,15 @@ def digest(content: Any) -> str:
 
 
 def until_damage(pieces: Iterable[P], skipped: list[SkippedFile]) -> Iterator[P]:
-    """Yields what was made of ranges, in order, up to the first damage in each file, which is added to what was skipped."""
-    damaged = None
+    """Yields what was made of all ranges, in order, up to the first damage in each table, which is added to ``skipped``."""
+    is_damaged = False
     for piece in pieces:
-        if piece.damage and piece.file != damaged:
-            damaged = piece.file
+        if piece.start == 0:  # of the next table, which can be in the same file
+            is_damaged = False
+        if piece.damage and not is_damaged:
+            is_damaged = True
             skipped.append(SkippedFile(piece.file, piece.damage, piece.start))
-        elif piece.file != damaged:
+        elif not is_damaged:
             yield piece
 
 

@@ -1,15 +1,11 @@
 """Tagging on many processors: the same scores to the last bit, whoever works them out and whatever dies on the way."""
 
-import contextlib
-import json
-import logging
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,13 +14,17 @@ import uproot
 from hepnn import Tagger, open_jets, read_jets
 from hepnn.errors import ClusterError, InputError, OutputError, SourceError
 from hepnn.jobs import TaggingJob, tagging_job
+from hepnn.ranges import until_damage
 from hepnn.runtime import Session
+from hepnn.score_rows import ScoreRows
 from hepnn.tagging import merge, tag
+from tests.clusters import local
+from tests.damaging import damage
 from tests.readers.test_reading import columns, write
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 pytest.importorskip("pyarrow")
-from hepnn import cluster  # noqa: E402  # after what it needs is known to be there
+from hepnn import cluster  # after what it needs is known to be there
 
 N_FILES, STEP = 20, 15
 SMALL = {"encoder": (6,), "units": (6,), "head_units": (6,)}
@@ -51,25 +51,9 @@ def plain(files, tagger, tmp_path_factory):
     return done.path.read_bytes()
 
 
-@contextlib.contextmanager
-def local(n_workers, *, processes):
-    """A client of workers on this machine; processes take seconds to start, and threads do for what needs no processes."""
-    settings = {
-        "threads_per_worker": 1,
-        "dashboard_address": "127.0.0.1:0",
-        "silence_logs": logging.CRITICAL,
-        "memory_limit": None,
-    }
-    with (
-        distributed.LocalCluster(n_workers=n_workers, processes=processes, **settings) as made,
-        distributed.Client(made, set_as_default=False) as client,
-    ):
-        yield client
-
-
 @pytest.fixture(scope="module")
 def client():
-    with local(4, processes=False) as made:
+    with local(4) as made:
         yield made
 
 
@@ -80,17 +64,10 @@ def arrays(path):
 
 @pytest.mark.parametrize("n_workers", [1, 2, 4])
 def test_any_number_of_workers_gives_the_file_of_one_process(files, tagger, plain, tmp_path, n_workers):
-    with local(n_workers, processes=False) as client:
+    with local(n_workers) as client:
         (done,) = tag(files, tagger, tmp_path / "scores.parquet", step=STEP, client=client)
     assert (done.n_entries, done.n_jets) == (500, 500)
     assert done.path.read_bytes() == plain
-
-
-def test_processes_on_this_machine_give_it_too_and_leave_nothing_else(files, tagger, plain, tmp_path):
-    (done,) = tag(files, tagger, tmp_path / "scores.parquet", step=STEP, workers=2)
-    assert (done.n_entries, done.n_jets, done.n_reused) == (500, 500, 0)
-    assert done.path.read_bytes() == plain
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
 
 
 def test_a_client_of_ones_own_stays_open_and_event_trees_of_scores_are_the_same(files, tagger, client, tmp_path):
@@ -114,36 +91,6 @@ def test_an_address_and_a_folder_of_outputs(files, tagger, client, tmp_path):
     assert all(arrays(done[1].path)[name].tobytes() == array.tobytes() for name, array in arrays(alone.path).items())
 
 
-def slow(job, index):
-    """Rows that take their time, so that there is a midway."""
-    time.sleep(0.1)
-    return _rows(job, index)
-
-
-_rows = TaggingJob.rows
-
-
-def patched(job_class):
-    job_class.rows = slow
-
-
-def test_a_worker_that_is_killed_midway_changes_nothing(files, tagger, plain, tmp_path):
-    with local(2, processes=True) as client:
-        client.run(patched, TaggingJob)
-        ids = list(client.run(os.getpid).values())
-        done = []
-
-        def kill(n_jets):
-            done.append(n_jets)
-            if len(done) == 10:
-                os.kill(ids[0], signal.SIGKILL)
-
-        (result,) = tag(files, tagger, tmp_path / "scores.parquet", step=STEP, client=client, progress=kill)
-        assert len(done) == 2 * N_FILES
-        assert ids[0] not in client.run(os.getpid).values()
-    assert result.path.read_bytes() == plain
-
-
 def test_a_job_that_was_interrupted_does_only_the_rest(files, tagger, plain, client, tmp_path):
     def stop(n_jets):
         if n_jets >= 200:
@@ -162,12 +109,21 @@ def test_a_job_that_was_interrupted_does_only_the_rest(files, tagger, plain, cli
     assert output.read_bytes() == plain
 
 
-def test_a_command_that_is_killed_and_started_again_finishes_the_rest(files, tagger, plain, tmp_path):
+SLOW_COMMAND = """
+import time
+from hepnn import jobs
+from hepnn.cli import main
+rows_of = jobs.rows_of
+jobs.rows_of = lambda *given, **more: time.sleep(0.1) or rows_of(*given, **more)
+main()
+"""
+
+
+def test_a_command_that_is_killed_is_finished_by_workers_that_do_the_rest(files, tagger, plain, tmp_path):
     folder = tagger.save(tmp_path / "tagger")
     output, parts = tmp_path / "scores.parquet", tmp_path / "scores.parquet.parts"
-    options = ["tag", *files, "--tagger", str(folder), "-o", str(output), "--step", str(STEP), "--workers", "1"]
-    command = [sys.executable, "-c", "from hepnn.cli import main; main()", *options]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    options = ["tag", *files, "--tagger", str(folder), "-o", str(output), "--step", str(STEP), "--part", "1/1"]
+    running = subprocess.Popen([sys.executable, "-c", SLOW_COMMAND, *options], stderr=subprocess.DEVNULL)
     while len(list(parts.glob("[!.]*.npz"))) < 5:
         time.sleep(0.02)
         assert running.poll() is None
@@ -175,11 +131,10 @@ def test_a_command_that_is_killed_and_started_again_finishes_the_rest(files, tag
     running.wait()
     n_done = len(list(parts.glob("[!.]*.npz")))
     assert 5 <= n_done < 2 * N_FILES
-    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    (done,) = json.loads(again.stdout)
-    assert done["n_reused"] >= (n_done - 1) * 10
-    assert f"{500 - done['n_reused']} entries in" in again.stderr
+    (done,) = tag(files, tagger, output, step=STEP, workers=1)
+    assert (n_done - 1) * 10 <= done.n_reused < 500
     assert output.read_bytes() == plain
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet", "tagger"]
 
 
 def test_shares_without_dask_are_merged_into_the_same_file(files, tagger, plain, tmp_path):
@@ -264,21 +219,24 @@ def test_what_is_no_folder_of_parts_is_refused(parts, tmp_path):
 
 
 def test_damage_is_skipped_and_named_as_in_one_process(files, tagger, client, tmp_path):
-    bad = tmp_path / "bad.root"
-    data = bytearray(Path(files[0]).read_bytes())
-    with uproot.open(files[0]) as file:
-        seek = int(file["tree"]["part_px"].member("fBasketSeek")[0])
-    data[seek + 100 : seek + 200] = bytes(100)
-    bad.write_bytes(data)
+    bad = damage(files[0], tmp_path / "bad.root")
     with pytest.raises(SourceError, match=r"bad.root; branch .* is damaged"):
         tag([files[1], bad], tagger, tmp_path / "scores.root", client=client)
     one, many = (open_jets([bad, files[1]], bad_files="skip") for _ in range(2))
     (expected,) = tag(one, tagger, tmp_path / "one.root", step=STEP)
     (found,) = tag(many, tagger, tmp_path / "many.root", step=STEP, client=client)
     assert found[1:] == expected[1:]
-    assert [each.file for each in many.skipped] == [each.file for each in one.skipped] == [str(bad)]
+    assert [each.file for each in many.skipped] == [each.file for each in one.skipped] == [bad]
     with pytest.raises(SourceError, match="none of the 1 files could be read"):
         tag(open_jets(bad, bad_files="skip"), tagger, tmp_path / "none.root", client=client)
+
+
+def test_what_comes_after_damage_is_left_out_until_the_next_table():
+    found = [ScoreRows("a", start, start + 5, 5, {}, damage) for start, damage in
+             [(0, ""), (5, "torn"), (10, ""), (15, "torn too"), (0, ""), (5, ""), (0, "gone"), (0, "")]]  # fmt: skip
+    skipped = []
+    assert list(until_damage(found, skipped)) == [found[i] for i in (0, 4, 5, 7)]
+    assert skipped == [("a", "torn", 5), ("a", "gone", 0)]
 
 
 def test_a_model_is_sent_small_and_opened_once_a_worker(files, tagger, client, tmp_path, monkeypatch):
@@ -291,22 +249,6 @@ def test_a_model_is_sent_small_and_opened_once_a_worker(files, tagger, client, t
     assert 1 <= len(opened) <= 4
 
 
-def die(job, index):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def deadly(job_class):
-    job_class.rows = die
-
-
-def test_work_that_kills_every_worker_ends_with_its_name(files, tagger, tmp_path):
-    with local(1, processes=True) as client:
-        client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
-        client.run(deadly, TaggingJob)
-        with pytest.raises(ClusterError, match=r"the workers that took it died, the last at tcp://"):
-            tag(files[0], tagger, tmp_path / "scores.root", client=client)
-
-
 def test_wrong_clusters_are_refused(files, tagger, tmp_path, monkeypatch):
     output = tmp_path / "scores.root"
     with pytest.raises(InputError, match="asked for 0 workers; it takes at least 1"):
@@ -316,6 +258,61 @@ def test_wrong_clusters_are_refused(files, tagger, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_CONNECT", "1 s")
     with pytest.raises(ClusterError, match=r"asked for the Dask scheduler at tcp://127.0.0.1:1; .*"):
         tag(files[0], tagger, output, client="tcp://127.0.0.1:1")
+    with pytest.raises(ClusterError, match=r"at 'nonsense', which is no address. Its address looks like tcp://"):
+        tag(files[0], tagger, output, client="nonsense")
     output.write_text("precious")
     with pytest.raises(OutputError, match="exists already"):
         tag(files[0], tagger, output, workers=1)
+
+
+# processes, which share a cluster in the order of these tests: the last leaves it with a worker that kills itself
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with local(2, processes=True) as made:
+        yield made
+
+
+def slow(job, index):
+    """Rows that take their time, so that there is a midway."""
+    time.sleep(0.03)
+    return _rows(job, index)
+
+
+_rows = TaggingJob.rows
+
+
+def patched(job_class):
+    job_class.rows = slow
+
+
+def test_a_worker_that_is_killed_midway_changes_nothing(files, tagger, plain, processes, tmp_path):
+    processes.run(patched, TaggingJob)
+    ids = list(processes.run(os.getpid).values())
+    done = []
+
+    def kill(n_jets):
+        done.append(n_jets)
+        if len(done) == 10:
+            os.kill(ids[0], signal.SIGKILL)
+
+    (result,) = tag(files, tagger, tmp_path / "scores.parquet", step=STEP, client=processes, progress=kill)
+    assert len(done) == 2 * N_FILES
+    assert ids[0] not in processes.run(os.getpid).values()
+    assert result.path.read_bytes() == plain
+
+
+def die(job, index):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly(job_class):
+    job_class.rows = die
+
+
+def test_work_that_kills_every_worker_ends_with_its_name(files, tagger, processes, tmp_path):
+    processes.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
+    processes.run(deadly, TaggingJob)
+    with pytest.raises(ClusterError, match=r"the workers that took it died, the last at tcp://"):
+        tag(files[0], tagger, tmp_path / "scores.root", client=processes)

@@ -4,11 +4,13 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from hepnn import Tagger
 from hepnn.errors import InputError
 from hepnn.friends import branches_for, parse_friend
 from hepnn.judging import column_of, judge, observers_for
 from hepnn.readers import open_jets
 from tests.conftest import make_jets
+from tests.damaging import damage
 from tests.readers.test_reading import columns, write
 from tests.test_tagging import events
 
@@ -138,3 +140,84 @@ def test_jets_in_events_have_scores_in_lists(tmp_path):
         InputError, match=rf"in row {at} of .*short.root, 'Jet_score' has \d+ scores, and the event \d+ jets"
     ):
         judged([str(path)], f"a={tmp_path}/short.root:Jet_score")
+
+
+@pytest.fixture(scope="module")
+def client():
+    pytest.importorskip("distributed")
+    from tests.clusters import local
+
+    with local(3) as made:
+        yield made
+
+
+def same(one, other):
+    """Whether two samples are the same to the last bit."""
+    assert one.labels.tolist() == other.labels.tolist()
+    assert one.n_entries == other.n_entries
+    assert one.ratings.keys() == other.ratings.keys()
+    for name, rating in one.ratings.items():
+        assert rating.classes == other.ratings[name].classes
+        assert rating.values.tobytes() == other.ratings[name].values.tobytes(), name
+    assert {name: values.tobytes() for name, values in one.columns.items()} == {
+        name: values.tobytes() for name, values in other.columns.items()
+    }
+    assert ak.to_list(one.shown) == ak.to_list(other.shown)
+    assert one.drifts == other.drifts
+    return True
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    options = {"encoder": (6,), "units": (6,), "head_units": (6,)}
+    return Tagger(model_options=options, features=["log_pt"], epochs=1).fit(make_jets(100))
+
+
+@pytest.mark.parametrize("select", [None, "pt > 1.3"], ids=["all", "selected"])
+@pytest.mark.parametrize("max_jets", [None, 30, N, 50], ids=["to the end", "some", "a file", "a file and some"])
+def test_workers_say_what_one_process_says(files, client, tagger, monkeypatch, select, max_jets):
+    monkeypatch.setattr("hepnn.judging.N_SHOWN", 45)
+    paths, friend = files
+    source = open_jets(paths, select=select, observers=["own"])
+    friends = [parse_friend(text) for text in (f"{friend}:p_*", "own")]
+    wanted = {"taggers": {"mine": tagger}, "friends": friends, "columns": ["pt", "own"], "max_jets": max_jets}
+    told = []
+    there = judge(source, **wanted, client=client, progress=told.append)
+    assert same(there, judge(source, **wanted))
+    assert told == sorted(told)
+    assert told[-1] == len(there.labels)
+
+
+@pytest.mark.parametrize("select", [None, "pt > 100"], ids=["all", "selected"])
+def test_workers_stop_at_the_event_at_which_one_process_stops(tmp_path, client, select):
+    content = [events(30, seed=seed) for seed in (1, 2)]
+    paths = [str(write(tmp_path / f"events{i}.root", each, tree="Events")) for i, each in enumerate(content)]
+    write(tmp_path / "friend.root", {"score": ak.concatenate([each["Jet_pt"] for each in content])})
+    source = open_jets(paths, select=select)
+    n_jets = len(source.read())
+    for max_jets in (None, 1, n_jets // 2, n_jets - 1, n_jets, n_jets + 5):
+        wanted = {"friends": [parse_friend(f"a={tmp_path}/friend.root:score")], "columns": ["pt"], "max_jets": max_jets}
+        there = judge(source, **wanted, client=client)
+        assert same(there, judge(source, **wanted))
+        np.testing.assert_allclose(there.ratings["a"].values, there.columns["pt"], rtol=1e-6)
+
+
+def test_damage_is_skipped_by_workers_as_by_one_process(files, client, tmp_path):
+    paths, friend = files
+    bad = damage(paths[1], tmp_path / "bad.root")
+    here, there = (open_jets([paths[0], bad, paths[1]], bad_files="skip") for _ in range(2))
+    assert same(judge(there, columns=["pt"], client=client), judge(here, columns=["pt"]))
+    assert [each[0] for each in there.skipped] == [each[0] for each in here.skipped] == [bad]
+    for settings in ({}, {"client": client}):
+        source = open_jets([bad, paths[1]], bad_files="skip")
+        with pytest.raises(InputError, match=r"bad.root turned out to be damaged, so rows no longer match"):
+            judge(source, friends=[parse_friend(f"{friend}:row")], **settings)
+
+
+def test_what_one_process_refuses_workers_refuse(files, client):
+    paths, _ = files
+    for settings in ({}, {"client": client}):
+        with pytest.raises(InputError, match="found no jets in what was read"):
+            judge(open_jets(paths, select="pt > 1e9"), **settings)
+        with pytest.raises(InputError, match="asked for the column 'ptt' of the jets; closest: 'pt'"):
+            judge(open_jets(paths), columns=["ptt"], **settings)
