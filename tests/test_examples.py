@@ -1,15 +1,20 @@
 """Every example runs, and so does every block of code in the README."""
 
+import itertools
 import json
+import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
+import uproot
 
 from hepnn import Tagger, generate_toy, read_jets, tasks
 from hepnn.cli import cli
@@ -94,18 +99,64 @@ def test_the_example_without_hepnn_is_without_it():
     }  # fmt: skip
 
 
-def test_the_cpp_of_the_examples_names_what_an_export_has(folder):
-    generate_toy("train.root", 100, seed=1)
-    tagger = Tagger("deepsets", features=["kinematics"], epochs=1).fit(read_jets("train.root"))
-    write_onnx(tagger, "tagger.onnx", float_masks=True)
-    about = json.loads(Path("preprocess.json").read_text())
-    text = (ROOT / "examples" / "score_in_rdataframe.C").read_text()
-    (names,) = re.findall(r"inputs\[\] = \{(.*?)\}", text)
-    assert re.findall(r'"(\w+)"', names) == about["input_names"]
-    (names,) = re.findall(r"outputs\[\] = \{(.*?)\}", text)
-    assert re.findall(r'"(\w+)"', names) == about["output_names"]
-    (features,) = re.findall(r"// features: (.*)", text)
-    assert features.split(", ") == list(tagger.representation_.contents()["particles"].features)
+CPP = ROOT / "examples" / "score_jets.cpp"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A folder with tagger.onnx and preprocess.json, and what the tagger says of test.root."""
+    path = tmp_path_factory.mktemp("exported")
+    generate_toy(path / "train.root", 200, seed=1)
+    generate_toy(path / "test.root", 50, seed=2)
+    settings = {"features": ["kinematics"], "epochs": 1, "max_particles": 40}
+    tagger = Tagger("deepsets", **settings).fit(read_jets(path / "train.root"))
+    write_onnx(tagger, path / "tagger.onnx", float_masks=True)
+    return path, tagger
+
+
+def test_the_cpp_of_the_examples_names_what_an_export_has(exported):
+    folder, _ = exported
+    about = json.loads((folder / "preprocess.json").read_text())
+    text = (ROOT / "examples" / "jet_tagger.hxx").read_text()
+    for array, names in (("inputs", about["input_names"]), ("outputs", about["output_names"])):
+        (found,) = re.findall(rf"{array}\[\] = \{{(.*?)\}}", text)
+        assert re.findall(r'"(\w+)"', found) == names
+    (found,) = re.findall(r'kFeatures = "(.*?)";', text, flags=re.DOTALL)
+    assert re.findall(r'\\"(\w+)\\"', found) == about["particles"]["var_names"]
+
+
+def test_the_cpp_of_the_examples_gives_the_scores_of_hepnn(exported):
+    """Set ORT_INCLUDE to a folder with onnxruntime_cxx_api.h; the library is that of the Python package."""
+    include, compiler = os.environ.get("ORT_INCLUDE"), shutil.which("g++")
+    if not (include and compiler):
+        pytest.skip("it takes g++, and the headers of ONNX Runtime in the folder that ORT_INCLUDE names")
+    folder, tagger = exported
+    (library,) = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*")
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (folder / name).symlink_to(library)
+    where = [f"-I{include}", CPP, f"-L{folder}", f"-Wl,-rpath,{folder}", "-lonnxruntime"]
+    subprocess.run([compiler, "-std=c++17", "-Wall", "-Wextra", *where, "-o", folder / "score_jets"], check=True)
+
+    def scored(lines, check=True):
+        command = [folder / "score_jets", folder / "tagger.onnx"]
+        return subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=check)
+
+    def line(jet):
+        particles = zip(*(jet[f"part_{name}"] for name in ("px", "py", "pz", "energy")), strict=True)
+        numbers = [*(jet[f"jet_{name}"] for name in ("pt", "eta", "phi", "energy")), *itertools.chain(*particles)]
+        return " ".join(map(repr, numbers))
+
+    with uproot.open(folder / "test.root") as file:
+        lines = list(map(line, file["tree"].arrays(filter_name=["jet_*", "part_*"]).tolist()))
+    classes, *rows = scored([*lines, "500 0.1 0.2 510"]).stdout.splitlines()
+    assert json.loads(classes) == tagger.classes_.tolist()
+    found = np.array([row.split() for row in rows], float)
+    np.testing.assert_allclose(found[:-1], tagger.predict_proba(read_jets(folder / "test.root")), atol=1e-6)
+    assert found[-1].sum() == pytest.approx(1)  # of a jet without particles
+    assert "a particle has to have px, py, pz and energy" in scored(["500 0.1 0.2 510 1 2 3"], check=False).stderr
+    other = Tagger("deepsets", features=["log_pt"], epochs=1).fit(read_jets(folder / "train.root"))
+    write_onnx(other, folder / "tagger.onnx", float_masks=True, overwrite=True)
+    assert 'was trained on {"particles": ["log_pt"]}, not on' in scored([], check=False).stderr
 
 
 def test_the_readme_begins_with_two_commands_for_a_bare_machine():

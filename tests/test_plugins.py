@@ -147,7 +147,10 @@ def test_the_command_lists_them_with_what_is_wrong(example, capsys):
     assert len(json.loads(capsys.readouterr().out)) == 8
     sys.path.remove(str(example))
     cli.main(["plugins"], standalone_mode=False)
-    assert capsys.readouterr().out.startswith("No package adds anything.")
+    out = capsys.readouterr().out
+    assert out.startswith("No installed package adds anything.")
+    for word in ("hepnn.schemas, hepnn.features, hepnn.models, hepnn.tasks", "pip install ./examples/plugin_package"):
+        assert word in out
 
 
 def test_the_feature_of_the_example_is_the_transverse_momentum_to_the_axis(example):

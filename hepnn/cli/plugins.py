@@ -20,7 +20,7 @@ def plugins(as_json: bool) -> None:
 
     Example: hepnn plugins
     """
-    from hepnn.plugins import check_plugins
+    from hepnn.plugins import KINDS, check_plugins
 
     found = list(check_plugins())
     if as_json:
@@ -31,4 +31,8 @@ def plugins(as_json: bool) -> None:
         if each.problem:
             click.secho(f"  broken: {each.problem}", fg="red")
     if not found:
-        click.echo("No package adds anything. hepnn.plugins says how one does.")
+        click.echo(
+            "No installed package adds anything. One does by naming it among its entry points "
+            f"{', '.join(f'hepnn.{kind}' for kind in KINDS)} in pyproject.toml:\n"
+            "examples/plugin_package, in hepnn's repository, is such a package: pip install ./examples/plugin_package"
+        )
