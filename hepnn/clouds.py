@@ -37,6 +37,7 @@ from hepnn.features import (
 )
 from hepnn.jets import check_jets, collections_of, members_of
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
+from hepnn.schema.rows import falls, plain
 from hepnn.tensors import JET, Augment, Contents, TensorSpec
 
 __all__ = [
@@ -169,7 +170,7 @@ class Clouds:
             elif isinstance(rows, slice) and rows.step in (None, 1):  # jets side by side: their values are, too
                 first = self._starts[name][rows][:1].sum()
                 values = np.zeros((mask.size, n_features), np.float32)
-                values[np.flatnonzero(mask)] = sequences.values[first : first + lengths.sum()]
+                _whole(values)[mask.ravel()] = _whole(sequences.values[first : first + lengths.sum()])
             else:
                 index = self._starts[name][rows][:, None] + slots
                 values = sequences.values.take(index, axis=0, mode="clip")  # what is beyond the end is padding
@@ -366,7 +367,8 @@ def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:
     records = jets[name]
     counts = ak.to_numpy(ak.num(records))
     n_truncated = int((counts > collection.max_particles).sum())
-    if not _falls(records, "pt"):
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    if not falls(plain(ak.flatten(records.pt)), offsets):
         records = records[ak.argsort(records.pt, axis=1, ascending=False, stable=True)]
     if n_truncated:
         records = records[:, : collection.max_particles]
@@ -389,6 +391,6 @@ def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:
     )
 
 
-def _falls(records: ak.Array, name: str) -> bool:
-    values = records[name]
-    return bool(ak.all(values[:, :-1] >= values[:, 1:], axis=None))
+def _whole(values: Floats) -> npt.NDArray[np.void]:
+    """Returns the rows of a table, (row,), each as one item, which NumPy moves in half the time of its numbers."""
+    return values.view(f"V{values.itemsize * values.shape[1]}")[:, 0]

@@ -50,7 +50,9 @@ class Columns:
         if name.startswith("__"):
             raise AttributeError(name)
         if name in self._records.fields:
-            values = ak.to_numpy(ak.fill_none(self._records[name], np.nan))
+            values = ak.to_numpy(self._records[name], allow_missing=True)
+            if isinstance(values, np.ma.MaskedArray):  # to look for missing values takes as long as many a formula
+                values = ak.to_numpy(ak.fill_none(self._records[name], np.nan))
             column = values if self._repeat is None else np.repeat(values, self._repeat)
         elif name in DERIVED_FIELDS and "pid" in self._records.fields:
             column = DERIVED_FIELDS[name](self.pid)

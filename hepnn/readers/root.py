@@ -20,6 +20,7 @@ import xxhash
 
 from hepnn.errors import SourceError
 from hepnn.readers import sources
+from hepnn.readers.baskets import Baskets
 from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing
 
 __all__ = ["details", "open_table", "read_steps"]
@@ -37,9 +38,6 @@ CHECKSUMS: dict[str, str] = {
 """What lets uproot notice damage: compression, and the checksum that goes with it. ZSTD in ROOT files has none."""
 _CHECKSUM_BYTES = 8
 """At the end of an RNTuple envelope: XXH3."""
-_CACHE_BYTES = 256 * 2**20
-"""Of decompressed baskets that are kept for the next step. A basket longer than a step is otherwise decompressed
-again for each; one that does not fit is, so that memory stays flat."""
 
 
 def _check_bytes(file: str) -> None:
@@ -159,16 +157,24 @@ def read_steps(
         SourceError: a branch cannot be read; file, branch and entries are named.
     """
     end = table.n_entries if stop is None else min(stop, table.n_entries)
-    with _opened(table.file) as root, ThreadPoolExecutor() as threads:
+    steps = [(first, min(first + step, end)) for first in range(start, max(end, 1), step)]
+    with _opened(table.file) as root, _threads() as threads:
         there = _branches(root[table.name])
-        names = sorted(branches)
-        kept: dict[str, tuple[int, int, Any]] = {}
-        for first in range(start, max(end, 1), step):
-            last = min(first + step, end)
+        wanted = {name: there[name] for name in sorted(branches)}
+        baskets = Baskets(wanted, threads=threads)
+        for (first, last), following in zip(steps, [*steps[1:], None], strict=True):
+            baskets.request(first, last)
+            joined = baskets.columns(first, last)
+            if following:
+                baskets.request(*following, ahead=True)
             columns = {}
-            for name in names:
+            for name, branch in wanted.items():
                 try:
-                    columns[name] = _array(there[name], name, first, last, end, kept, threads)
+                    if name in joined:
+                        array = joined[name].result()
+                    else:
+                        array = branch.array(entry_start=first, entry_stop=last, decompression_executor=threads)
+                    columns[name] = array["refs"] if "refs" in array.fields else array  # of a TRefArray
                 except Exception as error:  # a damaged basket can raise anything in the parser
                     raise damaged(table.file, error, f"branch {name!r}, entries {first} to {last},") from error
                 if len(columns[name]) != last - first:
@@ -179,33 +185,11 @@ def read_steps(
             yield first, last, columns
 
 
-def _array(
-    branch: Any, name: str, start: int, last: int, end: int, kept: dict[str, tuple[int, int, Any]], threads: Any
-) -> Any:
-    """Returns the entries ``start`` to ``last`` of a branch, from what is kept of its last basket if they are there."""
-    if name in kept and kept[name][0] <= start and last <= kept[name][1]:
-        begin, _, array = kept[name]
-        return array[start - begin : last - begin]
-    kept.pop(name, None)
-    upto = min(_end_of_basket(branch, start, last), end)
-    if upto > last:
-        room = _CACHE_BYTES - sum(int(array.nbytes) for _, _, array in kept.values())
-        size = int(branch.uncompressed_bytes) * (upto - start) // max(int(branch.num_entries), 1)
-        if size > room:
-            upto = last
-    array = branch.array(entry_start=start, entry_stop=upto, decompression_executor=threads)
-    if "refs" in array.fields:
-        array = array["refs"]  # of a TRefArray
-    if upto > last and len(array) == upto - start:
-        kept[name] = (start, upto, array)
-    return array[: last - start]
-
-
-def _end_of_basket(branch: Any, start: int, last: int) -> int:
-    """Returns one after the last entry of the basket that holds the entry before ``last``."""
-    offsets = getattr(branch, "entry_offsets", None)
-    if offsets is None or last <= start:
-        return last
-    ends = np.asarray(offsets)
-    at = int(np.searchsorted(ends, last))
-    return max(int(ends[at]), last) if at < len(ends) else last
+@contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+    """Gives threads that at the end only finish what they are at."""
+    threads = ThreadPoolExecutor(thread_name_prefix="hepnn-baskets")
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)

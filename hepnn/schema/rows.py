@@ -27,6 +27,7 @@ __all__ = [
     "Columns",
     "Records",
     "Rows",
+    "falls",
     "flat_rows",
     "jet_values",
     "jets_from_columns",
@@ -191,17 +192,17 @@ def jet_values(schema: Schema, columns: Columns, n_jets: int) -> dict[str, Any]:
 
 
 def _labels(flags: Mapping[str, Any], schema: Schema, n_jets: int) -> ak.Array:
-    table = np.stack([np.broadcast_to(np.asarray(flag, dtype=bool), (n_jets,)) for flag in flags.values()], axis=1)
-    n_true = table.sum(axis=1)
+    table = np.stack([np.broadcast_to(np.asarray(flag, dtype=bool), (n_jets,)) for flag in flags.values()])
+    n_true = table.sum(axis=0)
     if (n_true > 1).any():
         row = int(np.argmax(n_true > 1))
-        both = [name for name, is_true in zip(flags, table[row], strict=True) if is_true]
+        both = [name for name, is_true in zip(flags, table[:, row], strict=True) if is_true]
         raise SchemaError(
             f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; entry "
             f"{row} is {' and '.join(both)}. Make the label formulas exclude each other."
         )
     names = ak.Array([*flags, None])
-    return names[np.where(n_true == 1, table.argmax(axis=1), len(flags))]
+    return names[np.where(n_true == 1, table.argmax(axis=0), len(flags))]
 
 
 def flat_rows(columns: Columns, schema: Schema) -> Rows:
@@ -304,16 +305,29 @@ def jets_from_rows(rows: Rows) -> ak.Array:
 
 def _falling(pt: Values, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
     """Returns the order of falling pt within each list, NaN last; None if that is the order already."""
-    falls = pt[1:] <= pt[:-1]
-    starts = offsets[1:-1]
-    falls[starts[(starts > 0) & (starts < len(pt))] - 1] = True
-    if falls.all():
+    if falls(pt, offsets):
         return None
     lists = ak.contents.ListOffsetArray(
         ak.index.Index64(offsets), ak.contents.NumpyArray(np.where(np.isnan(pt), -np.inf, pt))
     )
     local = ak.flatten(ak.argsort(lists, axis=1, ascending=False, stable=True, highlevel=True))
     return ak.to_numpy(local) + np.repeat(offsets[:-1], np.diff(offsets))
+
+
+def falls(values: Values, offsets: npt.NDArray[np.int64]) -> bool:
+    """Returns whether no value is greater than the one before it in its list; False if there is a NaN beside another value.
+
+    Args:
+        values: (value,), the lists one after another.
+        offsets: where each list begins, and where the last ends, (list + 1,).
+
+    >>> falls(np.array([3.0, 1.0, 2.0]), np.array([0, 2, 3]))
+    True
+    """
+    is_less = values[1:] <= values[:-1]
+    starts = offsets[1:-1]
+    is_less[starts[(starts > 0) & (starts < len(values))] - 1] = True
+    return bool(is_less.all())
 
 
 def jets_from_columns(columns: Columns, schema: Schema) -> ak.Array:

@@ -165,23 +165,3 @@ def test_the_schema_found_comes_with_its_reason_and_the_others_that_fit(events, 
     assert "so are those of pfnano-ak8" in match.reason
     named = open_jets(tmp_path / "both.root", schema="pfnano-ak8").match
     assert (named.schema.name, named.reason) == ("pfnano-ak8", "it was named")
-
-
-def test_a_basket_longer_than_a_step_is_read_once_and_right(tmp_path, monkeypatch):
-    """All 30 jets are in one basket."""
-    path = write(tmp_path / "jets.root", columns(30))
-    whole = read_jets(path)
-    read = []
-    original = uproot.TBranch.array
-    monkeypatch.setattr(
-        uproot.TBranch,
-        "array",
-        lambda branch, *args, **kwargs: read.append(branch.name) or original(branch, *args, **kwargs),
-    )
-    same(ak.concatenate(list(iterate_jets(path, step=4))), whole)
-    assert len(read) == len(set(read))
-    # and again for each step, where there is no room to keep it
-    monkeypatch.setattr("hepnn.readers.root._CACHE_BYTES", 0)
-    read.clear()
-    same(ak.concatenate(list(iterate_jets(path, step=4))), whole)
-    assert len(read) == 8 * len(set(read))

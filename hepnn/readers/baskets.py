@@ -1,0 +1,189 @@
+"""Baskets: what TTrees are stored in, read for a step of entries in one request and decompressed on all processors.
+
+A basket holds some entries of one branch. uproot would read one branch after another, and a basket that reaches into
+the next step twice; here the baskets of a step are read together, those of the next step are decompressed while this
+one is in use, and none is decompressed again. What is in them is still for uproot to say.
+
+ZLIB is decompressed by libdeflate, which takes six tenths of the time of Python's own zlib and checks the same sum.
+uproot's switch for it, ``uproot.ZLIB.library``, would act on all of a user's program, and in uproot 5.7 only when it
+writes.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any
+
+import deflate
+import numpy as np
+import numpy.typing as npt
+from uproot.interpretation.grouped import AsGrouped
+from uproot.interpretation.library import Awkward
+from uproot.models.TBasket import Model_TBasket
+from uproot.source.cursor import Cursor
+
+__all__ = ["Baskets"]
+
+_MOST_BYTES = 256 * 2**20
+"""Of decompressed baskets that are kept for the next step, or made ahead of it. A branch whose baskets are larger is
+decompressed again for each step, so that memory stays flat."""
+
+_LIBRARY = Awkward()
+_ZLIB = b"ZL"
+_N_HEAD = 9
+"""Bytes before a compressed block."""
+_OPTIONS = {"ak_add_doc": False}
+"""uproot's: arrays go without the title of their branch."""
+
+
+class Baskets:
+    """The baskets of some branches that are in use, or about to be.
+
+    Args:
+        branches: uproot's, by name.
+        threads: what decompresses.
+    """
+
+    def __init__(self, branches: Mapping[str, Any], *, threads: Executor) -> None:
+        self._threads = threads
+        self._branches: dict[str, Any] = {}
+        self._entry_bytes: dict[str, int] = {}
+        self._made: dict[str, dict[int, Future[Any]]] = {}
+        self._contexts: dict[str, dict[str, Any]] = {}
+        room = _MOST_BYTES
+        for name, branch in branches.items():
+            offsets = getattr(branch, "entry_offsets", ())  # an RNTuple's field has none
+            if len(offsets) < 2 or isinstance(branch.interpretation, AsGrouped):
+                continue
+            entry_bytes = -(-int(branch.uncompressed_bytes) // max(int(branch.num_entries), 1))
+            largest = int(np.diff(offsets).max()) * entry_bytes
+            if largest <= room:
+                room -= largest
+                self._branches[name], self._entry_bytes[name], self._made[name] = branch, entry_bytes, {}
+                self._contexts[name] = {**branch.context, "forth": threading.local()}
+
+    def request(self, first: int, last: int, *, ahead: bool = False) -> None:
+        """Has what is still lacking of the entries ``first`` to ``last`` read and decompressed, and does not wait for it.
+
+        Args:
+            first: the first entry.
+            last: one after the last.
+            ahead: only if there is room for it.
+        """
+        lacking = [
+            (name, number, place)
+            for name, branch in self._branches.items()
+            for number, place in branch.entries_to_ranges_or_baskets(first, last)
+            if number not in self._made[name]
+        ]
+        if ahead and self._size(lacking) > _MOST_BYTES:
+            return
+        stored = [(int(place[0]), int(place[1])) for _, _, place in lacking if isinstance(place, tuple)]
+        source = next(iter(self._branches.values())).file.source if stored else None
+        chunks = iter(source.chunks(stored, queue.Queue()) if source else ())
+        for name, number, place in lacking:
+            # one that was never closed is a part of the tree itself, and already there
+            held = next(chunks) if isinstance(place, tuple) else place
+            self._made[name][number] = self._threads.submit(
+                _array, held, number, branch=self._branches[name], context=self._contexts[name]
+            )
+
+    def _size(self, more: Iterable[tuple[str, int, Any]]) -> int:
+        """Bytes of all baskets that are there, and of ``more``."""
+        there = [(name, number) for name, made in self._made.items() for number in made]
+        there += [(name, number) for name, number, _ in more]
+        return sum(
+            int(self._branches[name].entry_offsets[number + 1] - self._branches[name].entry_offsets[number])
+            * self._entry_bytes[name]
+            for name, number in there
+        )
+
+    def columns(self, first: int, last: int) -> dict[str, Future[Any]]:
+        """Returns the entries ``first`` to ``last``, which were requested, of each branch; they are joined beside what goes on.
+
+        The results raise whatever uproot raises over a damaged basket.
+        """
+        columns = {}
+        for name, branch in self._branches.items():
+            made, offsets = self._made[name], branch.entry_offsets
+            numbers = [number for number in made if offsets[number] < last and first < offsets[number + 1]]
+            needed = {position: made[number] for position, number in enumerate(sorted(numbers))}
+            bounds = offsets[min(numbers) : max(numbers) + 2] if numbers else [0]
+            columns[name] = self._threads.submit(_joined, needed, first, last, bounds=bounds, branch=branch)
+            self._made[name] = {number: part for number, part in made.items() if offsets[number + 1] > last}
+        return columns
+
+
+def _joined(parts: Mapping[int, Future[Any]], first: int, last: int, *, bounds: Any, branch: Any) -> Any:
+    """Returns the entries ``first`` to ``last``; of the baskets, ``bounds`` are the first entries and the end of the last."""
+    arrays = {position: part.result() for position, part in parts.items()}
+    return branch.interpretation.final_array(arrays, first, last, bounds, _LIBRARY, branch, _OPTIONS)
+
+
+def _array(held: Any, number: int, *, branch: Any, context: dict[str, Any]) -> Any:
+    """Returns what is in one basket, as uproot's interpretation of the branch has it.
+
+    Args:
+        held: the chunk of the file, or the basket itself.
+        number: of the basket.
+        branch: uproot's.
+        context: uproot's.
+    """
+    if isinstance(held, Model_TBasket):
+        basket, data, offsets = held, held.data, held.byte_offsets
+    else:
+        basket, data, offsets = _read(held, number, branch)
+    array = branch.interpretation.basket_array(
+        data, offsets, basket, branch, context, basket.member("fKeylen"), _LIBRARY, _OPTIONS
+    )
+    if len(array) != basket.num_entries:
+        raise ValueError(f"basket {number} has {len(array)} entries and should have {basket.num_entries}")
+    return array
+
+
+def _read(chunk: Any, number: int, branch: Any) -> tuple[Any, Any, Any]:
+    """Returns a basket, its bytes, and where its entries begin in them, or None where that follows from their number."""
+    read = partial(Model_TBasket.read, chunk, file=branch.file, selffile=branch.file, parent=branch)
+    basket = read(Cursor(chunk.start), {"basket_num": number, "read_basket": False})
+    key = basket.member("fKeylen")
+    stored = chunk.raw_data[key : basket.compressed_bytes]
+    if basket.compressed_bytes == basket.uncompressed_bytes or stored[:2].tobytes() != _ZLIB:
+        basket = read(Cursor(chunk.start), {"basket_num": number})
+        return basket, basket.data, basket.byte_offsets
+    data = _inflated(memoryview(stored), basket.uncompressed_bytes - key)
+    if basket.border == len(data):
+        return basket, data, None
+    # big-endian, from the start of the key: https://root.cern/doc/master/classTBasket.html; the first says how many
+    offsets = data[basket.border :].view(">i4")[1:] - key
+    offsets[-1] = basket.border
+    return basket, data[: basket.border], offsets
+
+
+def _inflated(stored: memoryview, size: int) -> npt.NDArray[np.uint8]:
+    """Returns what ZLIB blocks hold, each behind a header of ROOT's.
+
+    Args:
+        stored: magic bytes, method, and the sizes before and after, in three bytes each:
+            https://github.com/root-project/root/blob/master/core/zip/src/RZip.cxx.
+        size: bytes of all together.
+
+    Raises:
+        ValueError: they are of another size, or not all ZLIB's.
+        deflate.DeflateError: a block does not have its checksum, or is no ZLIB block.
+    """
+    parts = []
+    while stored:
+        head, rest = bytes(stored[:_N_HEAD]), stored[_N_HEAD:]
+        n_stored, n_bytes = (int.from_bytes(head[at : at + 3], "little") for at in (3, 6))
+        if head[:2] != _ZLIB or len(rest) < n_stored:
+            raise ValueError(f"a block that starts with {head!r} is none of ZLIB, or cut short")
+        parts.append(deflate.zlib_decompress(rest[:n_stored], n_bytes))
+        stored = rest[n_stored:]
+    content = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8)
+    if len(content) != size:
+        raise ValueError(f"a basket has {len(content)} bytes and should have {size}")
+    return content
