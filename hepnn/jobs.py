@@ -18,6 +18,7 @@ import numpy as np
 
 from hepnn import __version__
 from hepnn.errors import InputError, SourceError
+from hepnn.judging import tensors_of
 from hepnn.prefetch import prefetched
 from hepnn.readers import EntryRange, JetChunk, JetFiles
 from hepnn.readers.sources import identity, is_remote
@@ -72,7 +73,7 @@ class TaggingJob:
                 raise
             file = self.files.plan.tables[entries.table].file
             return ScoreRows(file, entries.start, entries.stop, 0, {}, str(error)), None
-        return chunk, self.tagger.tensors(chunk.jets)
+        return chunk, tensors_of(self.tagger, chunk)
 
     def _scored(self, read: Any, tensors: Tensors | None) -> ScoreRows:
         if tensors is None:

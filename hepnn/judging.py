@@ -6,6 +6,7 @@ Files and taggers go in, a `Sample` comes out: NumPy arrays of labels, ratings a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,15 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.drift import Counts, Drift, add_counts, count, drifts
-from hepnn.errors import InputError, closest
+from hepnn.errors import FeatureError, InputError, closest
 from hepnn.features import JET_FEATURES, evaluate_features
 from hepnn.friends import Friend, Rating, branches_for, rate, read_friend
 from hepnn.jets import collections_of, labels_of, members_of
 from hepnn.kinematics import invariant_mass
+from hepnn.oddities import fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.prefetch import prefetched
-from hepnn.readers import JetFiles
+from hepnn.readers import JetChunk, JetFiles
+from hepnn.tensors import Tensors
 
-__all__ = ["Sample", "column_of", "judge", "observers_for"]
+__all__ = ["Sample", "column_of", "judge", "observers_for", "tensors_of"]
 
 N_SHOWN = 10_000
 """Jets kept to be looked at: enough for a smooth average image."""
@@ -39,6 +42,7 @@ class Sample(NamedTuple):
         shown: the first jets, as they were read.
         n_entries: entries read of the files.
         drifts: by tagger, how its features differ from those of its training.
+        odd: numbers of odd jets by what they are, `hepnn.oddities`.
     """
 
     labels: npt.NDArray[Any]
@@ -47,6 +51,20 @@ class Sample(NamedTuple):
     shown: ak.Array
     n_entries: int
     drifts: Mapping[str, tuple[Drift, ...]] = MappingProxyType({})
+    odd: Mapping[str, int] = MappingProxyType({})
+
+
+def tensors_of(tagger: Any, chunk: JetChunk) -> Tensors:
+    """Returns what a tagger sees of the jets of a chunk; an error says where they come from.
+
+    Raises:
+        InputError, FeatureError: as `hepnn.Tagger.tensors`.
+    """
+    try:
+        made: Tensors = tagger.tensors(chunk.jets)
+    except (InputError, FeatureError) as error:
+        raise type(error)(f"in {chunk.file}, entries {chunk.start} to {chunk.stop}: {error}") from error
+    return made
 
 
 def column_of(jets: ak.Array, name: str) -> npt.NDArray[np.float64]:
@@ -67,7 +85,8 @@ def column_of(jets: ak.Array, name: str) -> npt.NDArray[np.float64]:
         except (ValueError, TypeError) as error:
             raise InputError(f"asked for the column {name!r} of the jets, which holds no numbers: {error}") from error
     if name == "mass":
-        return invariant_mass(*(ak.to_numpy(jets[each]).astype(np.float64) for each in ("pt", "eta", "energy")))
+        with np.errstate(all="ignore"):  # what is not finite is counted where it is shown
+            return invariant_mass(*(ak.to_numpy(jets[each]).astype(np.float64) for each in ("pt", "eta", "energy")))
     if name == "abs_eta":
         return np.abs(ak.to_numpy(jets.eta).astype(np.float64))
     if name in collections:
@@ -115,10 +134,11 @@ def judge(
         raise InputError("asked to compare taggers; two have the same name. Give scores another with NAME=.")
     counts: dict[str, Counts] = {name: {} for name in taggers}
     shown: list[ak.Array] = []
+    odd: Counter[str] = Counter()
+    prints: list[npt.NDArray[np.uint64]] = []
     left, n_entries, n_skipped = max_jets, 0, len(files.skipped)
     made = (
-        (chunk, [tagger.tensors(chunk.jets) for tagger in taggers.values()])
-        for chunk in files.chunks(max_jets=max_jets)
+        (chunk, [tensors_of(tagger, chunk) for tagger in taggers.values()]) for chunk in files.chunks(max_jets=max_jets)
     )
     for chunk, tensors in prefetched(made):
         jets = chunk.jets if left is None else chunk.jets[:left]
@@ -128,6 +148,8 @@ def judge(
                 "match. Restore it, or judge the other files by themselves."
             )
         labels.append(labels_of(jets))
+        odd.update(odd_in(jets))
+        prints.append(fingerprints(jets))
         for (name, tagger), given in zip(taggers.items(), tensors, strict=True):
             scores = tagger.scores(given)[: len(jets)]
             ratings[name].append(Rating(tuple(map(str, tagger.classes_)), scores))
@@ -145,6 +167,8 @@ def judge(
             progress(n_done)
     if not sum(map(len, labels)):
         raise InputError("asked to judge a tagger; found no jets in what was read. Name files that hold jets.")
+    odd.update(repeated_in(np.concatenate(prints)))
+    warn_of_odd(odd)
     return Sample(
         np.concatenate(labels),
         {
@@ -155,6 +179,7 @@ def judge(
         shown[0] if len(shown) == 1 else ak.concatenate(shown),
         n_entries,
         {name: drifts(tagger.seen_, counts[name]) for name, tagger in taggers.items()},
+        odd,
     )
 
 

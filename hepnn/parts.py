@@ -86,7 +86,7 @@ class Parts:
         counts = {
             name: {each: n.tolist() for each, n in numbers.items()} for name, numbers in (rows.counts or {}).items()
         }
-        about = {"rows": rows._replace(columns={}, counts=counts), "form": None, "length": 0}
+        about = {"rows": rows._replace(columns={}, counts=counts, odd=dict(rows.odd)), "form": None, "length": 0}
         buffers: Mapping[str, Any] = {}
         if rows.columns:
             packed = {name: ak.to_packed(ak.Array(column)) for name, column in rows.columns.items()}

@@ -24,6 +24,7 @@ import numpy as np
 from hepnn import __version__, defaults
 from hepnn.errors import DependencyError, InputError, OutputError, SourceError
 from hepnn.jets import collections_of, labels_of
+from hepnn.oddities import check_momenta, fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.prefetch import prefetched
 from hepnn.readers import JetFiles, Source, open_jets
 from hepnn.schema import Schema
@@ -151,7 +152,7 @@ def convert(
         progress: called with the number of jets done.
 
     Raises:
-        InputError: the jets have no labels, or there are none.
+        InputError: the jets have no labels, there are none, or a momentum is none (`hepnn.oddities`).
         SourceError, SchemaError: the source cannot be read.
         OutputError: the folder exists, or cannot be written.
         DependencyError: pyarrow is missing.
@@ -163,6 +164,8 @@ def convert(
         raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
     files = source if isinstance(source, JetFiles) else open_jets(source)
     counts: Counter[str] = Counter()
+    odd: Counter[str] = Counter()
+    prints: list[Any] = []
     waiting: list[Any] = []
     n_waiting = n_files = 0
     full = BLOCK * _BLOCKS_A_FILE
@@ -179,7 +182,10 @@ def convert(
     try:
         part.mkdir(parents=True)
         for jets in prefetched(files.iterate()):
+            check_momenta(jets)
             counts.update(labels_of(jets).tolist())
+            odd.update(odd_in(jets))
+            prints.append(fingerprints(jets))
             table = ak.to_arrow_table(jets, extensionarray=False)
             waiting.append(table.cast(waiting[0].schema) if waiting else table)
             n_waiting += len(table)
@@ -193,6 +199,7 @@ def convert(
             raise InputError("asked to convert jets; found none. Name files that hold jets.")
         if n_waiting:
             write(pyarrow.concat_tables(waiting))
+        warn_of_odd(odd + Counter(repeated_in(np.concatenate(prints))))
         about = {"format": _FORMAT, "hepnn": __version__, "schema": files.schema.to_dict(), "counts": dict(counts)}
         (part / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n")
         if folder.exists():

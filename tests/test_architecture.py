@@ -15,7 +15,7 @@ ORDER = [
     "plugins",
     "bundled defaults history prefetch settings staging targets workers",
     "boxes kinematics pdg jets",
-    "observables",
+    "observables oddities",
     "expressions",
     "schema",
     "readers",
