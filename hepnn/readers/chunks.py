@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import kinematics
-from hepnn.errors import SchemaError, SourceError
+from hepnn.errors import InputError, SchemaError, SourceError
 from hepnn.expressions import Expression
 from hepnn.jets import collections_of
 from hepnn.oddities import is_sound
@@ -69,12 +69,24 @@ def ranges_of(made: Plan, *, step: int) -> list[EntryRange]:
 
 
 def chunk_of(made: Plan, entries: EntryRange, *, select: Expression | None) -> JetChunk:
-    """Returns the jets of some entries, the same as in a chunk of `chunks_of`; errors as there."""
-    table, step = made.tables[entries.table], max(entries.stop - entries.start, 1)
+    """Returns the jets of some entries, the same as in a chunk of `chunks_of`; errors as there.
+
+    Raises:
+        InputError: there are no such entries.
+    """
+    position, start, stop = entries
+    if not 0 <= position < len(made.tables) or not 0 <= start <= stop <= made.tables[position].n_entries:
+        there = ", ".join(str(table.n_entries) for table in made.tables[:10])
+        raise InputError(
+            f"asked for the entries {start} to {stop} of file {position}, counted from 0; the {len(made.tables)} files have "
+            f"{there} entries. Take ranges from JetFiles.ranges."
+        )
+    first, last = (start, stop) if start < stop else (0, 1)  # formats read no empty ranges
+    table = made.tables[position]
     (chunk,) = _chunks_of_table(
-        table, made, step=step, left=None, select=select, start=entries.start, stop=entries.stop
+        table, made, step=last - first, left=None, select=select, start=first, stop=min(last, table.n_entries)
     )
-    return chunk
+    return chunk if start < stop else _cut(chunk, 0)._replace(start=start, stop=stop)
 
 
 def chunks_of(

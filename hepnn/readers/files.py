@@ -81,6 +81,7 @@ class JetFiles:
         """Returns the jets of some entries, as `chunks` would give them.
 
         Raises:
+            InputError: there are no such entries.
             SourceError: the file turns out to be damaged, whatever ``bad_files`` says.
             SchemaError: the columns do not fit the schema.
         """
