@@ -28,6 +28,7 @@ from hepnn.features import (
 )
 from hepnn.forests import forest_model, probabilities_of, verified
 from hepnn.jets import as_jets, check_jets, labels_of, nested_like
+from hepnn.oddities import check_momenta
 from hepnn.runtime import Session
 from hepnn.staging import staged
 
@@ -190,7 +191,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return resolve_features(self.observables, JET_FEATURES)
 
     def _columns(self, jets: ak.Array) -> npt.NDArray[np.float32]:
-        return evaluate_features(check_jets(as_jets(jets)), self._features(), collection=None)
+        jets = check_jets(as_jets(jets))
+        check_momenta(jets)
+        return evaluate_features(jets, self._features(), collection=None)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ import numpy as np
 from hepnn.assessment import Assessment, Elsewhere
 from hepnn.drift import warnings_of_drift
 from hepnn.judging import Sample
+from hepnn.oddities import text_of_odd
 
 __all__ = ["warnings_of", "warnings_of_others"]
 
@@ -46,6 +47,13 @@ def warnings_of(assessment: Assessment, sample: Sample, *, weights: Any = None) 
                 found.append(
                     f"The {n:,} weighted jets of {name} count for {effective:,.0f}: few carry most of the weight."
                 )
+    if text := text_of_odd(sample.odd):
+        found.append(text[0].upper() + text[1:])
+    found += [
+        f"{n:,} jets have no finite {name}; they are left out where it is shown."
+        for name, values in sample.columns.items()
+        if (n := int(np.count_nonzero(~np.isfinite(values))))
+    ]
     found += [f"For {name}, {text}" for name, drifted in sample.drifts.items() for text in warnings_of_drift(drifted)]
     for name, each in assessment.evaluations.items():
         if missing := [known for known, n in each.n_jets.items() if not n]:

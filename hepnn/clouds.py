@@ -36,6 +36,7 @@ from hepnn.features import (
     resolve_features,
 )
 from hepnn.jets import check_jets, collections_of, members_of
+from hepnn.oddities import check_momenta
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
 from hepnn.schema.rows import falls, plain
 from hepnn.tensors import JET, Augment, Contents, TensorSpec
@@ -198,10 +199,11 @@ class ParticleCloud:
         """Returns ``jets`` as ragged tensors; row i is jet i.
 
         Raises:
-            InputError: the jets do not keep the contract, or lack a collection.
+            InputError: the jets do not keep the contract, lack a collection, or have a momentum that is none
+                (`hepnn.oddities`).
             FeatureError: a feature cannot be worked out or is not finite.
         """
-        check_jets(jets)
+        check_momenta(check_jets(jets))
         missing = set(self.collections) - set(collections_of(jets))
         if missing:
             raise InputError(

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple, Self
 
 import awkward as ak
 import numpy as np
+import numpy.typing as npt
 
 from hepnn import defaults
 from hepnn.errors import InputError, OutputError
 from hepnn.jets import labels_of
+from hepnn.oddities import check_momenta, fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
 from hepnn.ranges import Ranges, digest, until_damage
@@ -70,7 +72,7 @@ def convert(
         progress: called with the number of jets done; before that, where they have to be counted, with those counted.
 
     Raises:
-        InputError: the jets have no labels, or there are none.
+        InputError: the jets have no labels, there are none, or a momentum is none (`hepnn.oddities`).
         SourceError, SchemaError: the source cannot be read.
         OutputError: the folder exists, or cannot be written.
         ClusterError: the workers cannot be reached, or died of their work several times.
@@ -84,8 +86,9 @@ def convert(
     files = source if isinstance(source, JetFiles) else open_jets(source)
     if workers is None and client is None:
         with _new_folder(folder) as part:
-            counts = _convert_here(files, part, seed=seed, progress=progress)
-            write_description(part, schema=files.schema, counts=counts)
+            found = _convert_here(files, part, seed=seed, progress=progress)
+            write_description(part, schema=files.schema, counts=found.counts)
+        found.warn()
         return Shards.open(folder)
     from hepnn.cluster import connected
 
@@ -93,23 +96,60 @@ def convert(
     with connected(client, workers=workers) as opened:
         parts, keys, n_reused = _make_shards(files, kept, seed=seed, client=opened, progress=progress)
     with _new_folder(folder) as part:
-        total: Counter[str] = Counter()
+        found = _Found.nothing()
         for number, key in enumerate(keys):
             shard = parts.read(key)
-            total.update(shard.counts)
+            found.counts.update(shard.counts)
+            found.odd.update(shard.odd)
+            found.prints.append(shard.prints)
             shard.content.tofile(part / shard_name(number))
-        write_description(part, schema=files.schema, counts=total)
+        write_description(part, schema=files.schema, counts=found.counts)
     parts.remove()
+    found.warn()
     return replace(Shards.open(folder), n_reused=n_reused)
 
 
-def _convert_here(files: JetFiles, folder: Path, *, seed: int, progress: Callable[[int], None] | None) -> Counter[str]:
-    """Writes all shards, one after another, and returns the number of jets of each class."""
-    counts: Counter[str] = Counter()
+class _Found(NamedTuple):
+    """What jets there are; it grows.
+
+    Attributes:
+        counts: jets of each class, in the order in which they come.
+        odd: numbers of odd jets, `hepnn.oddities.odd_in`.
+        prints: (jet with members,) each, `hepnn.oddities.fingerprints`.
+    """
+
+    counts: Counter[str]
+    odd: Counter[str]
+    prints: list[npt.NDArray[np.uint64]]
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """Returns what there is before any jet."""
+        return cls(Counter(), Counter(), [])
+
+    def add(self, jets: ak.Array) -> None:
+        """Checks jets and counts them.
+
+        Raises:
+            InputError: they have no labels, or a momentum is none.
+        """
+        check_momenta(jets)
+        self.counts.update(labels_of(jets).tolist())
+        self.odd.update(odd_in(jets))
+        self.prints.append(fingerprints(jets))
+
+    def warn(self) -> None:
+        """Says what is odd."""
+        warn_of_odd(self.odd + Counter(repeated_in(np.concatenate(self.prints))))
+
+
+def _convert_here(files: JetFiles, folder: Path, *, seed: int, progress: Callable[[int], None] | None) -> _Found:
+    """Writes all shards, one after another, and returns what jets there were."""
+    found = _Found.nothing()
     waiting: list[Any] = []
     n_waiting = n_files = 0
     for jets in prefetched(files.iterate()):
-        counts.update(labels_of(jets).tolist())
+        found.add(jets)
         table = _table(jets)
         waiting.append(table.cast(waiting[0].schema) if waiting else table)
         n_waiting += len(table)
@@ -118,12 +158,12 @@ def _convert_here(files: JetFiles, folder: Path, *, seed: int, progress: Callabl
             write_shard([joined.slice(0, jets_a_file())], folder / shard_name(n_files), seed=seed, number=n_files)
             waiting, n_waiting, n_files = [joined.slice(jets_a_file())], n_waiting - jets_a_file(), n_files + 1
         if progress is not None:
-            progress(counts.total())
-    if not counts:
+            progress(found.counts.total())
+    if not found.counts:
         raise _no_jets()
     if n_waiting:
         write_shard(waiting, folder / shard_name(n_files), seed=seed, number=n_files)
-    return counts
+    return found
 
 
 def _make_shards(
@@ -225,23 +265,29 @@ class _Shard(NamedTuple):
     Attributes:
         n_jets: in it.
         counts: jets of each class, in the order in which they come in the source.
+        odd: numbers of odd jets.
+        prints: (jet with members,), by which jets that are the same are found.
         content: (byte,) of the file.
         damage: "", since no shard is made of what cannot be read.
     """
 
     n_jets: int
     counts: Mapping[str, int]
+    odd: Mapping[str, int]
+    prints: Any
     content: Any
     damage: str = ""
 
     def packed(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """Returns the same for JSON, and the content."""
-        return {"n_jets": self.n_jets, "counts": self.counts}, {"content": self.content}
+        about = {"n_jets": self.n_jets, "counts": self.counts, "odd": self.odd}
+        return about, {"prints": self.prints, "content": self.content}
 
     @classmethod
     def unpacked(cls, about: Mapping[str, Any], buffers: Mapping[str, Any] | None) -> Self:
         """Returns what was `packed`."""
-        return cls(about["n_jets"], about["counts"], None if buffers is None else buffers["content"])
+        arrays = (None, None) if buffers is None else (buffers["prints"], buffers["content"])
+        return cls(about["n_jets"], about["counts"], about["odd"], *arrays)
 
 
 @dataclass(frozen=True)
@@ -265,17 +311,18 @@ class _Job:
 
         Raises:
             SourceError: a file turns out to be damaged, since it was counted if that was done.
-            InputError: the jets have no labels.
+            InputError: the jets have no labels, or a momentum is none.
         """
-        counts: Counter[str] = Counter()
+        found = _Found.nothing()
         tables = []
         for index, start, stop in self.slices[number]:
             jets = self.ranges.files.chunk(self.ranges.entries[index]).jets
-            counts.update(labels_of(jets)[start:stop].tolist())
+            found.add(jets[start:stop])
             tables.append(_table(jets).cast(self.schema).slice(start, stop - start))
         stream = require_pyarrow().BufferOutputStream()
         write_shard(tables, stream, seed=self.seed, number=number)
-        return _Shard(counts.total(), dict(counts), np.frombuffer(stream.getvalue(), np.uint8))
+        content = np.frombuffer(stream.getvalue(), np.uint8)
+        return _Shard(found.counts.total(), dict(found.counts), dict(found.odd), np.concatenate(found.prints), content)
 
 
 def _table(jets: ak.Array) -> Any:

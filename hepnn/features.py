@@ -342,12 +342,11 @@ def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.
         offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(jets[collection])))])
         jet = int(np.searchsorted(offsets, row, side="right")) - 1
         record = jets[collection][jet][int(row - offsets[jet])]
-        fields = {name: record[name] for name in ("pt", "eta", "phi", "energy") if name in record.fields}
+        fields = {name: record[name].item() for name in ("pt", "eta", "phi", "energy") if name in record.fields}
         place = f"entry {row - offsets[jet]} of {collection!r} of jet {jet}, {fields}"
     raise FeatureError(
         f"feature {features[column].name!r} is NaN or infinite for {n_bad} of {len(finite)} records; first at {place}. "
-        "Particles need finite momenta with pt > 0 and energy > 0: select them, or declare the source's own code for "
-        "a missing value as `sentinel` in the schema."
+        "Leave such jets out, or give the field a value in the schema, such as where(isnan(part_charge), 0, part_charge)."
     )
 
 

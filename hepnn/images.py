@@ -35,13 +35,13 @@ from hepnn.errors import FeatureError, InputError
 from hepnn.formulas import Columns
 from hepnn.image_representation import ImageRepresentation
 from hepnn.jets import check_jets, members_of
+from hepnn.oddities import check_momenta
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
     Deposits,
     Images,
     blocks_of_images,
-    check_finite,
     check_known,
     dense_images,
     pixels_in_frame,
@@ -200,7 +200,7 @@ class JetImage(ImageRepresentation):
         """Returns ``jets`` as images, held sparsely; row i is jet i.
 
         Raises:
-            InputError: the jets do not keep the contract, or have a momentum that is missing or not finite.
+            InputError: the jets do not keep the contract, or have a momentum that is none (`hepnn.oddities`).
             FeatureError: the particles have no charge or kind, and a channel needs it.
         """
         return sparse_images(self._deposits(jets), self.shape)
@@ -211,13 +211,12 @@ class JetImage(ImageRepresentation):
             raise InputError(
                 "asked for images of particles; found showers of cells. Use the representation 'calo-image'."
             )
+        check_momenta(jets)
         counts = ak.to_numpy(ak.num(jets.particles))
         axis = Columns(jets, what="jet")
         particles = Columns(ak.flatten(jets.particles), what="particle")
         channels = [CHANNELS[name] for name in self.channels]
         quantities = _quantities(particles, {channel.quantity for channel in channels})
-        check_finite({"eta": axis.eta, "phi": axis.phi}, np.ones(len(jets), np.int64), what="jet")
-        check_finite({"eta": particles.eta, "phi": particles.phi, **quantities}, counts, what="particle")
         kinds = {channel.kind: _members(particles, channel.kind) for channel in channels if channel.kind}
         for rows, records in blocks_of_images(counts, self.shape):
             plane = plane_of(
@@ -278,7 +277,7 @@ def pixelate(jets: ak.Array, image: JetImage | None = None) -> npt.NDArray[np.fl
         image: how; pT in 33 × 33 pixels of a frame 0.8 wide if None.
 
     Raises:
-        InputError: the jets do not keep the contract, or have a momentum that is missing or not finite.
+        InputError: the jets do not keep the contract, or have a momentum that is none (`hepnn.oddities`).
         FeatureError: the particles have no charge or kind, and a channel needs it.
     """
     image = JetImage() if image is None else image

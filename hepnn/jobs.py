@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from hepnn.judging import tensors_of
 from hepnn.prefetch import prefetched
 from hepnn.ranges import Ranges
 from hepnn.readers import JetChunk, JetFiles
@@ -53,7 +54,7 @@ class TaggingJob:
         read = self.ranges.read(index)
         if isinstance(read, str):
             return ScoreRows(*self.ranges.place(index), 0, {}, read), None
-        return read, self.tagger.tensors(read.jets)
+        return read, tensors_of(self.tagger, read)
 
     def _scored(self, read: Any, tensors: Tensors | None) -> ScoreRows:
         if tensors is None:

@@ -7,6 +7,7 @@ Files and taggers go in, a `Sample` comes out: NumPy arrays of labels, ratings a
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,17 +18,18 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.drift import Counts, Drift, add_counts, count, drifts
-from hepnn.errors import InputError, closest
+from hepnn.errors import FeatureError, InputError, closest
 from hepnn.features import JET_FEATURES, evaluate_features
 from hepnn.friends import Friend, Rating, branches_for, rate, read_friend
 from hepnn.jets import collections_of, labels_of, members_of
 from hepnn.kinematics import invariant_mass
+from hepnn.oddities import fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.prefetch import prefetched
 from hepnn.ranges import Ranges, until_damage
 from hepnn.readers import JetChunk, JetFiles, SkippedFile
 from hepnn.tensors import Tensors
 
-__all__ = ["Sample", "column_of", "judge", "observers_for"]
+__all__ = ["Sample", "column_of", "judge", "observers_for", "tensors_of"]
 
 N_SHOWN = 10_000
 """Jets kept to be looked at: enough for a smooth average image."""
@@ -43,6 +45,7 @@ class Sample(NamedTuple):
         shown: the first jets, as they were read.
         n_entries: entries read of the files.
         drifts: by tagger, how its features differ from those of its training.
+        odd: numbers of odd jets by what they are, `hepnn.oddities`.
     """
 
     labels: npt.NDArray[Any]
@@ -51,6 +54,20 @@ class Sample(NamedTuple):
     shown: ak.Array
     n_entries: int
     drifts: Mapping[str, tuple[Drift, ...]] = MappingProxyType({})
+    odd: Mapping[str, int] = MappingProxyType({})
+
+
+def tensors_of(tagger: Any, chunk: JetChunk) -> Tensors:
+    """Returns what a tagger sees of the jets of a chunk; an error says where they come from.
+
+    Raises:
+        InputError, FeatureError: as `hepnn.Tagger.tensors`.
+    """
+    try:
+        made: Tensors = tagger.tensors(chunk.jets)
+    except (InputError, FeatureError) as error:
+        raise type(error)(f"in {chunk.file}, entries {chunk.start} to {chunk.stop}: {error}") from error
+    return made
 
 
 def column_of(jets: ak.Array, name: str) -> npt.NDArray[np.float64]:
@@ -71,7 +88,8 @@ def column_of(jets: ak.Array, name: str) -> npt.NDArray[np.float64]:
         except (ValueError, TypeError) as error:
             raise InputError(f"asked for the column {name!r} of the jets, which holds no numbers: {error}") from error
     if name == "mass":
-        return invariant_mass(*(ak.to_numpy(jets[each]).astype(np.float64) for each in ("pt", "eta", "energy")))
+        with np.errstate(all="ignore"):  # what is not finite is counted where it is shown
+            return invariant_mass(*(ak.to_numpy(jets[each]).astype(np.float64) for each in ("pt", "eta", "energy")))
     if name == "abs_eta":
         return np.abs(ak.to_numpy(jets.eta).astype(np.float64))
     if name in collections:
@@ -126,6 +144,8 @@ def judge(
     labels: list[Any] = []
     kept: dict[str, list[Any]] = {name: [] for name in columns}
     counts: dict[str, Counts] = {name: {} for name in taggers}
+    odd: Counter[str] = Counter()
+    prints: list[npt.NDArray[np.uint64]] = []
     first: list[tuple[_Piece, int]] = []
     n_done, n_entries, n_skipped = 0, 0, len(files.skipped)
     with contextlib.ExitStack() as opened:
@@ -144,6 +164,8 @@ def judge(
             n_jets = len(piece.labels) if max_jets is None else min(len(piece.labels), max_jets - n_done)
             of_friends = {f.name: rate(f, piece.chunk, start=n_entries, classes=classes) for f in beside}
             labels.append(piece.labels[:n_jets])
+            odd.update(piece.odd)
+            prints.append(piece.prints)
             for name, rating in {**piece.ratings, **of_friends}.items():
                 ratings[name].append(rating._replace(values=rating.values[:n_jets]))
             for name, values in piece.columns.items():
@@ -163,6 +185,8 @@ def judge(
         shown = [each[:n] for each, (_, n) in zip(jets, first, strict=True)]
     if not n_done:
         raise InputError("asked to judge a tagger; found no jets in what was read. Name files that hold jets.")
+    odd.update(repeated_in(np.concatenate(prints)))
+    warn_of_odd(odd)
     return Sample(
         np.concatenate(labels),
         {
@@ -173,6 +197,7 @@ def judge(
         shown[0] if len(shown) == 1 else ak.concatenate(shown),
         n_entries,
         {name: drifts(tagger.seen_, counts[name]) for name, tagger in taggers.items()},
+        odd,
     )
 
 
@@ -203,6 +228,8 @@ class _Piece(NamedTuple):
         ratings: by tagger, and by friend in the jets' own files.
         columns: further numbers, (jet,), by name.
         counts: by tagger, how the jets compare with those of its training.
+        odd: numbers of odd jets, `hepnn.oddities.odd_in`.
+        prints: (jet with members,), `hepnn.oddities.fingerprints`.
         damage: why nothing could be read, or "".
         at: index of the range; -1 in one process.
     """
@@ -212,6 +239,8 @@ class _Piece(NamedTuple):
     ratings: Mapping[str, Rating]
     columns: Mapping[str, npt.NDArray[np.float64]]
     counts: Mapping[str, Counts]
+    odd: Mapping[str, int]
+    prints: npt.NDArray[np.uint64]
     damage: str = ""
     at: int = -1
 
@@ -271,7 +300,7 @@ class _Work:
         if isinstance(chunk, str):
             file, start, stop = self.ranges.place(index)
             nothing = JetChunk(ak.Array([]), None, file, "", start, stop)
-            return _Piece(nothing, np.array([]), {}, {}, {}, chunk, index)
+            return _Piece(nothing, np.array([]), {}, {}, {}, {}, np.zeros(0, np.uint64), chunk, index)
         piece = self._piece(chunk, self._tensors(chunk))
         return piece._replace(chunk=chunk._replace(jets=chunk.jets[:0]), at=index)
 
@@ -280,7 +309,7 @@ class _Work:
         return self.ranges.files.chunk(self.ranges.entries[index]).jets
 
     def _tensors(self, chunk: JetChunk) -> list[Tensors]:
-        return [tagger.tensors(chunk.jets) for tagger in self.taggers.values()]
+        return [tensors_of(tagger, chunk) for tagger in self.taggers.values()]
 
     def _piece(self, chunk: JetChunk, tensors: Sequence[Tensors]) -> _Piece:
         jets, classes = chunk.jets, tuple(self.ranges.files.schema.labels)
@@ -295,4 +324,6 @@ class _Work:
             ratings | {each.name: rate(each, chunk, start=0, classes=classes) for each in self.friends},
             {name: column_of(jets, name) for name in self.columns},
             {name: count(tagger.seen_, given[name]) for name, tagger in self.taggers.items()},
+            odd_in(jets),
+            fingerprints(jets),
         )

@@ -59,8 +59,14 @@ def eta_from_p(px: Array, py: Array, pz: Array) -> Array:
 
 
 def energy_from_mass(pt: Array, eta: Array, mass: Array) -> Array:
-    """Returns the energy, in GeV: √((pt·cosh η)² + m²)."""
-    return np.hypot(pt * np.cosh(eta), mass)
+    """Returns the energy, in GeV: √((pt·cosh η)² + m²).
+
+    A negative mass stands for m² < 0, as rounding makes it, and the energy is at least 0: the convention of ROOT
+    (``TLorentzVector::SetPtEtaPhiM``).
+    """
+    momentum = pt * np.cosh(eta)
+    below = np.sqrt(np.maximum((momentum + mass) * (momentum - mass), 0))
+    return np.where(mass + 0 * momentum < 0, below, np.hypot(momentum, mass))  # awkward takes no single truth
 
 
 def delta_phi(phi1: Array, phi2: Array) -> Array:

@@ -18,6 +18,7 @@ from hepnn.batches import Batches, BucketedBatches
 from hepnn.drift import seen_in
 from hepnn.errors import InputError
 from hepnn.jets import as_jets, check_jets, labels_of
+from hepnn.oddities import fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.representations import representation_for
 from hepnn.shards import Shards
 from hepnn.streaming import WINDOW_BLOCKS, Labelled, StreamedBatches
@@ -34,6 +35,8 @@ from hepnn.tensors import Tensors
 __all__ = ["Lesson", "batch_settings", "lesson_of_jets", "lesson_of_shards"]
 
 Integers = npt.NDArray[np.int64]
+
+_TRAINED_ON = "validation jets that are trained on, so that the best epoch is not the best"
 
 
 class Lesson(NamedTuple):
@@ -58,6 +61,8 @@ def lesson_of_jets(tagger: Any, jets: ak.Array, *, y: Any, sample_weight: Any, v
     labels, weights = labels_of(jets, y), weights_of(sample_weight, len(jets))
     tagger.classes_, targets = classes_of(labels)
     start = _begin(tagger, jets)
+    prints = fingerprints(jets)
+    odd = odd_in(jets) | repeated_in(prints)
     training = Labelled(tagger.representation_.tensors(jets), targets, weights)
     if validation is None:
         kept, held_out = train_test_split(
@@ -69,6 +74,10 @@ def lesson_of_jets(tagger: Any, jets: ak.Array, *, y: Any, sample_weight: Any, v
         training, validating = _rows(training, kept), _rows(training, held_out)
     else:
         validating = _validating(tagger, validation)
+        beside = check_jets(as_jets(validation[0] if isinstance(validation, tuple) else validation))
+        if n_trained_on := int(np.isin(fingerprints(beside), prints).sum()):
+            odd[_TRAINED_ON] = n_trained_on
+    warn_of_odd(odd)
     check_validation(*validating[1:], classes=tagger.classes_)
     _measure(tagger, training.tensors, start=start)
     weights = training_weights(tagger.class_weight, training.targets, training.weights, classes=tagger.classes_)

@@ -58,9 +58,11 @@ def n_charged(jets: ak.Array) -> Floats:
     """
     particles = jets.particles
     if "charge" in particles.fields:
-        charged = particles.charge != 0
+        charged = np.abs(particles.charge) > 0  # not so where the charge is missing
     elif "pid" in particles.fields:
-        charged = ak.unflatten(pdg.charge(ak.to_numpy(ak.flatten(particles.pid))) != 0, ak.num(particles))
+        charged = ak.unflatten(
+            pdg.charge(ak.to_numpy(ak.fill_none(ak.flatten(particles.pid), 0))) != 0, ak.num(particles)
+        )
     else:
         raise FeatureError(
             f"asked for the particle field 'charge' or 'pid'; found only {', '.join(particles.fields)}. "

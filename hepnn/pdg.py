@@ -50,6 +50,7 @@ _QUARK_THIRDS = np.array([0, -1, 2, -1, 2, -1, 2, 0, 0, 0])
 _LEPTON_AND_BOSON_CHARGES = {11: -1, 13: -1, 15: -1, 24: 1, 37: 1}
 _LEAST_HADRON_CODE = 100
 _LEAST_NUCLEUS_CODE = 10**9
+"""Nuclei are coded otherwise, and do not come in jets."""
 _N_USUAL = 10_000
 """Codes below this are looked up: all of stable hadrons, and few enough for a processor's cache."""
 _HF_HADRON, _HF_PHOTON = 1, 2
@@ -58,17 +59,27 @@ _HF_HADRON, _HF_PHOTON = 1, 2
 def charge(pid: Codes) -> npt.NDArray[np.float32]:
     """Returns the electric charge, in units of e, for each code; 0 for one that names no hadron or charged lepton.
 
+    A code that is NaN, infinite, no whole number or a nucleus' names no particle, here and in what follows.
+
     >>> charge(np.array([211, -11, 22, 2212, 130, 3112]))
     array([ 1.,  1.,  0.,  1.,  0., -1.], dtype=float32)
     """
-    pid = np.asarray(pid)
-    codes = (np.nan_to_num(pid) if pid.dtype.kind == "f" else pid).astype(np.int64)
+    codes = _whole(pid)
     size = np.abs(codes)
     is_usual = size < _N_USUAL
     found = _usual_charges()[np.where(is_usual, size, 0)]
     if not is_usual.all():
         found[~is_usual] = _charges(size[~is_usual])
     return np.where(codes < 0, -found, found)
+
+
+def _whole(pid: Codes) -> npt.NDArray[np.int64]:
+    """The codes as integers, 0 for those that name no particle of a jet."""
+    pid = np.asarray(pid)
+    if pid.dtype.kind == "f":
+        pid = np.where(np.floor(pid) == pid, pid, 0)  # NaN is not
+    known = (pid > -_LEAST_NUCLEUS_CODE) & (pid < _LEAST_NUCLEUS_CODE)
+    return np.where(known, pid, 0).astype(np.int64)
 
 
 @functools.cache
@@ -84,8 +95,7 @@ def _charges(size: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     # of a meson, the heavier quark comes first and is an antiquark if it is of down type
     meson = np.where(q2 % 2, third - second, second - third)
     thirds = np.where(q1 > 0, first + second + third, meson)
-    # nuclei are coded otherwise and do not come in jets
-    charges = np.where((size > _LEAST_HADRON_CODE) & (size < _LEAST_NUCLEUS_CODE), thirds / 3, 0)
+    charges = np.where(size > _LEAST_HADRON_CODE, thirds / 3, 0)
     for code, of_code in _LEPTON_AND_BOSON_CHARGES.items():
         charges[size == code] = of_code
     return charges.astype(np.float32)
@@ -93,12 +103,13 @@ def _charges(size: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
 
 def is_charged_hadron(pid: Codes) -> Flags:
     """Returns which codes are charged hadrons."""
-    return (np.abs(pid) > _LEAST_HADRON_CODE) & (charge(pid) != 0)
+    return (np.abs(_whole(pid)) > _LEAST_HADRON_CODE) & (charge(pid) != 0)
 
 
 def is_neutral_hadron(pid: Codes) -> Flags:
     """Returns which codes are neutral hadrons, deposits in the hadronic forward calorimeter included."""
-    return ((np.abs(pid) > _LEAST_HADRON_CODE) & (charge(pid) == 0)) | (np.abs(pid) == _HF_HADRON)
+    size = np.abs(_whole(pid))
+    return ((size > _LEAST_HADRON_CODE) & (charge(pid) == 0)) | (size == _HF_HADRON)
 
 
 def is_photon(pid: Codes) -> Flags:

@@ -350,5 +350,5 @@ def require_finite(values: Floats, shape: tuple[int, ...], what: str) -> None:
         at = int(finite.argmin())
         raise InputError(
             f"asked for finite {what}; those of {int((~finite).sum())} jets are not, first jet {at}: "
-            f"{values[at].tolist()}. Look at its features for missing values, or leave such jets out."
+            f"{values[at].tolist()}. Leave such jets out; scores that a selection left empty go with that selection."
         )

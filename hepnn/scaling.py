@@ -25,6 +25,10 @@ _FITTED_LIMIT = 5.0
 """Greatest distance from the centre, in half widths: the limit of the ParticleNet configurations."""
 
 
+_LEAST_WIDTH, _GREATEST_WIDTH = 1e-30, 1e30
+"""Between which a feature is scaled: the network computes with numbers up to 3e38, and down to 1e-38."""
+
+
 class Scaling(NamedTuple):
     """Centre, scale and limits, each with one number a feature."""
 
@@ -47,8 +51,8 @@ def fixed_scaling(features: Sequence[Feature]) -> Scaling:
 def fit_scaling(features: Sequence[Feature], values: npt.NDArray[np.float32]) -> Scaling:
     """Returns a scaling that takes each feature's median to 0 and half its central 68 % range to 1.
 
-    A feature with no spread between those quantiles (most values of a flag are 0) keeps its default
-    scaling. What stands for a missing value does not count.
+    A feature with no spread between those quantiles (most values of a flag are 0), or one beyond numbers, keeps its
+    default scaling. What stands for a missing value does not count.
 
     Args:
         features: (feature,).
@@ -62,7 +66,8 @@ def _fit(feature: Feature, values: npt.NDArray[np.float32]) -> tuple[float, floa
     """Centre, scale and limits of one feature, from those particles that have it."""
     there = values if feature.missing is None else values[values != feature.missing]
     if len(there):
-        low, median, high = np.quantile(there, [_CENTRAL_QUANTILES[0], 0.5, _CENTRAL_QUANTILES[1]])
-        if high > low:
-            return float(median), float(2 / (high - low)), -_FITTED_LIMIT, _FITTED_LIMIT
+        quantiles = np.quantile(there.astype(np.float64), [_CENTRAL_QUANTILES[0], 0.5, _CENTRAL_QUANTILES[1]])
+        low, median, high = map(float, quantiles)
+        if _LEAST_WIDTH < high - low < _GREATEST_WIDTH:
+            return median, 2 / (high - low), -_FITTED_LIMIT, _FITTED_LIMIT
     return feature.center, feature.scale, feature.lower, feature.upper

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import awkward as ak
@@ -13,6 +14,7 @@ from hepnn import defaults
 from hepnn.drift import Counts, count
 from hepnn.errors import OutputError
 from hepnn.judging import column_of
+from hepnn.oddities import odd_in
 from hepnn.readers import JetChunk
 from hepnn.schema import Schema
 from hepnn.tensors import Tensors
@@ -33,6 +35,7 @@ class ScoreRows(NamedTuple):
         columns: (entry,) or (entry, *) by name; none where the entries could not be read.
         damage: why they could not, or "".
         counts: how the jets compare with those of the training, `hepnn.drift.count`; None where there are none.
+        odd: numbers of odd jets by what they are, `hepnn.oddities.odd_in`.
     """
 
     file: str
@@ -42,13 +45,14 @@ class ScoreRows(NamedTuple):
     columns: Mapping[str, Any]
     damage: str = ""
     counts: Counts | None = None
+    odd: Mapping[str, int] = MappingProxyType({})
 
     def packed(self) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """Returns the same as what JSON can hold, and arrays by name."""
         counts = {
             name: {each: n.tolist() for each, n in numbers.items()} for name, numbers in (self.counts or {}).items()
         }
-        about = {"rows": self._replace(columns={}, counts=counts)}
+        about = {"rows": self._replace(columns={}, counts=counts, odd=dict(self.odd))}
         if not self.columns:
             return about, {}
         columns = {name: ak.to_packed(ak.Array(column)) for name, column in self.columns.items()}
@@ -123,7 +127,9 @@ def rows_of(
         )
     columns = {**score_columns(scores, prefix=prefix), **passed, **observed}
     counts = count(tagger.seen_, tensors)
-    return ScoreRows(chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns, counts=counts)
+    return ScoreRows(
+        chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns, counts=counts, odd=odd_in(chunk.jets)
+    )
 
 
 def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:

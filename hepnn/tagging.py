@@ -10,6 +10,7 @@ import functools
 import itertools
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from hepnn.drift import Counts, add_counts, drifts, warnings_of_drift
 from hepnn.errors import HepnnWarning, InputError, SourceError
 from hepnn.jets import labels_of
 from hepnn.jobs import TaggingJob, tagging_job
+from hepnn.judging import tensors_of
+from hepnn.oddities import warn_of_odd
 from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
 from hepnn.ranges import until_damage
@@ -106,7 +109,7 @@ def tag(
     One entry of the source is one row of the output, in order: a number a class where an entry is a jet, a list of
     numbers where an entry is an event. A jet that fails the selection has NaN for each class, so the rows still match.
     Observers are copied beside the scores. A `HepnnWarning` says so where jets look unlike those of the training
-    (`hepnn.drift`).
+    (`hepnn.drift`), or like those of no physics (`hepnn.oddities`).
 
     With ``workers``, ``client`` or ``part`` the work is cut into ranges of ``step`` entries. What each gives is kept in
     the folder ``<output>.parts`` until all are there, so that the same call, after whatever interrupted it, does only
@@ -135,8 +138,8 @@ def tag(
     Raises:
         SourceError, SchemaError: the source cannot be read.
         FeatureError: the jets lack what the tagger looks at.
-        InputError: two inputs would have the same output, no such share, or a working point cannot be read or is about
-            other classes.
+        InputError: a momentum is none (`hepnn.oddities`), two inputs would have the same output, no such share, or a
+            working point cannot be read or is about other classes.
         OutputError: a file exists or cannot be written.
         ClusterError: the workers cannot be reached, or died of their work several times.
     """
@@ -148,32 +151,40 @@ def tag(
     writing = _Writing(
         Path(output), Path(output).is_dir() or str(output).endswith(os.sep), output_tree, file_format, overwrite
     )
-    counts: Counts = {}
+    tally = _Tally({}, Counter())
     if workers is not None or client is not None or part is not None:
         job = tagging_job(files, tagger, prefix=prefix, points=points, step=step)
-        done = _tag_in_parts(job, writing, counts, workers=workers, client=client, part=part, progress=progress)
+        done = _tag_in_parts(job, writing, tally, workers=workers, client=client, part=part, progress=progress)
     else:
-        chunks = prefetched((chunk, tagger.tensors(chunk.jets)) for chunk in files.chunks(step=step))
+        chunks = prefetched((chunk, tensors_of(tagger, chunk)) for chunk in files.chunks(step=step))
         rows = (
             rows_of(chunk, tensors, tagger=tagger, prefix=prefix, observers=files.observers, points=points)
             for chunk, tensors in chunks
         )
         targets = writing.targets([table.file for table in files.plan.tables])
-        done = writing.write(_counted(rows, counts), targets, progress)
-    for text in warnings_of_drift(drifts(tagger.seen_, counts)):
+        done = writing.write(_counted(rows, tally), targets, progress)
+    for text in warnings_of_drift(drifts(tagger.seen_, tally.counts)):
         warnings.warn(text, HepnnWarning, stacklevel=2)
+    warn_of_odd(tally.odd)
     return done
 
 
-def _counted(rows: Iterable[ScoreRows], counts: Counts) -> Iterator[ScoreRows]:
-    """The rows; how their jets compare with the training is added to ``counts``."""
+class _Tally(NamedTuple):
+    """How all jets compare with those of the training, and how many are odd; it grows as rows are made."""
+
+    counts: Counts
+    odd: Counter[str]
+
+    def add(self, rows: ScoreRows) -> None:
+        self.counts.update(add_counts(self.counts, rows.counts or {}))
+        self.odd.update(rows.odd)
+
+
+def _counted(rows: Iterable[ScoreRows], tally: _Tally) -> Iterator[ScoreRows]:
+    """The rows, each added to the tally."""
     for each in rows:
-        _count(each, counts)
+        tally.add(each)
         yield each
-
-
-def _count(rows: ScoreRows, counts: Counts) -> None:
-    counts.update(add_counts(counts, rows.counts or {}))
 
 
 def _check_classes(point: WorkingPoint, tagger: Any) -> None:
@@ -235,7 +246,7 @@ def merge(
 def _tag_in_parts(
     job: TaggingJob,
     writing: _Writing,
-    counts: Counts,
+    tally: _Tally,
     *,
     workers: int | None,
     client: Any,
@@ -266,7 +277,7 @@ def _tag_in_parts(
         make = functools.partial(cluster.compute, job.rows, client=client, workers=workers)
     before = folder.gather(keys, indices, make=make, progress=progress)
     made = [folder.about(keys[index]) for index in indices]
-    n_jets = sum(rows.n_jets for rows in _counted(filter(None, made), counts))
+    n_jets = sum(rows.n_jets for rows in _counted(filter(None, made), tally))
     if part is not None:
         columns = tuple(folder.read(keys[indices[0]]).columns) if indices else ()
         n_entries, n_reused = (sum(map(ranges.size, which)) for which in (indices, before))

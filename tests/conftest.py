@@ -7,9 +7,16 @@ import sys
 import awkward as ak
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import hepnn.jets  # noqa: F401  # jets behave as four-vectors
 from hepnn.cli import main
+
+settings.register_profile("quick", max_examples=20, derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "thorough", max_examples=1000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("quick")  # pytest --hypothesis-profile=thorough takes the other
 
 PIDS = np.array([211, -211, 22, 130, 321, -321, 2212, -2212, 2112, 11, -11, 13])
 

@@ -16,7 +16,7 @@ ORDER = [
     "bundled cluster defaults history prefetch settings staging targets workers",
     "parts",
     "boxes kinematics pdg jets",
-    "observables",
+    "observables oddities",
     "expressions",
     "schema",
     "readers",

@@ -19,13 +19,17 @@ def events(n_events, *, seed):
     """The branches of CMS PFNano that its schema needs; some events have no jet, some jets no candidate."""
     rng = np.random.default_rng(seed)
     n_jets, n_pool, _n_vertices = (rng.integers(0, high, n_events) for high in (5, 30, 3))
-    n_links = np.where((n_jets > 0) & (n_pool > 0), rng.integers(0, 40, n_events), 0)
+    n_links = np.where(n_jets > 0, rng.integers(0, n_pool + 1), 0)
 
     def made(counts, low, high):
         return ak.unflatten(rng.uniform(low, high, counts.sum()).astype(np.float32), counts)
 
     def index(counts, sizes):
         return ak.unflatten((rng.random(counts.sum()) * np.repeat(sizes, counts)).astype(np.int32), counts)
+
+    def chosen(counts, sizes):
+        order = ak.argsort(ak.unflatten(rng.random(sizes.sum()), sizes))  # no candidate twice
+        return ak.values_astype(order[ak.local_index(order) < counts], np.int32)
 
     def codes(counts, values):
         return ak.unflatten(rng.choice(np.array(values, np.int32), counts.sum()), counts)
@@ -42,7 +46,7 @@ def events(n_events, *, seed):
         "PFCands_charge": codes(n_pool, [-1, 0, 1]),
         "PFCands_pdgId": codes(n_pool, [211, 22, 130]),
         "JetPFCands_jetIdx": index(n_links, n_jets),
-        "JetPFCands_pFCandsIdx": index(n_links, n_pool),
+        "JetPFCands_pFCandsIdx": chosen(n_links, n_pool),
     }  # fmt: skip
 
 

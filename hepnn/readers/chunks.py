@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import awkward as ak
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import kinematics
-from hepnn.errors import SchemaError, SourceError
+from hepnn.errors import InputError, SchemaError, SourceError
 from hepnn.expressions import Expression
 from hepnn.jets import collections_of
+from hepnn.oddities import is_sound
 from hepnn.readers.formats import read_steps
 from hepnn.readers.layouts import rows_from_columns
 from hepnn.readers.preflight import Plan, SkippedFile
@@ -68,11 +69,25 @@ def ranges_of(made: Plan, *, step: int) -> list[EntryRange]:
 
 
 def chunk_of(made: Plan, entries: EntryRange, *, select: Expression | None, max_jets: int | None = None) -> JetChunk:
-    """Returns the jets of some entries, the same as in a chunk of `chunks_of`; errors as there."""
-    table, step = made.tables[entries.table], max(entries.stop - entries.start, 1)
+    """Returns the jets of some entries, the same as in a chunk of `chunks_of`; errors as there.
+
+    Raises:
+        InputError: there are no such entries.
+    """
+    position, start, stop = entries
+    if not 0 <= position < len(made.tables) or not 0 <= start <= stop <= made.tables[position].n_entries:
+        there = ", ".join(str(table.n_entries) for table in made.tables[:10])
+        raise InputError(
+            f"asked for the entries {start} to {stop} of file {position}, counted from 0; the {len(made.tables)} files have "
+            f"{there} entries. Take ranges from JetFiles.ranges."
+        )
+    first, last = (start, stop) if start < stop else (0, 1)  # formats read no empty ranges
+    table = made.tables[position]
     (chunk,) = _chunks_of_table(
-        table, made, step=step, left=None, select=select, start=entries.start, stop=entries.stop
+        table, made, step=last - first, left=None, select=select, start=first, stop=min(last, table.n_entries)
     )
+    if start == stop:
+        return _cut(chunk, 0)._replace(start=start, stop=stop)
     return chunk if max_jets is None else _cut(chunk, max_jets)
 
 
@@ -155,13 +170,16 @@ def _chunk(
     jets = jets_from_rows(rows)
     selected = None
     if select is not None:
-        selected = passing(jets, select)
+        selected = passing(jets, select, classes=tuple(schema.labels))
         jets = ak.to_packed(jets[selected])
     return JetChunk(jets, rows.counts, table.file, table.name, start, stop, selected)
 
 
-def passing(jets: ak.Array, select: Expression) -> npt.NDArray[np.bool_]:
-    """Returns which jets pass, (jet,). Names are the jets' fields, ``mass``, and ``n_particles`` and the like.
+def passing(jets: ak.Array, select: Expression, *, classes: Sequence[str] = ()) -> npt.NDArray[np.bool_]:
+    """Returns which jets pass, (jet,).
+
+    Names are the jets' fields, ``mass``, ``n_particles`` and the like, ``is_sound`` (`hepnn.oddities.is_sound`), and of
+    jets with labels ``has_label`` and the ``classes``, each true of its jets.
 
     Raises:
         SchemaError: the jets have no such field.
@@ -172,8 +190,18 @@ def passing(jets: ak.Array, select: Expression) -> npt.NDArray[np.bool_]:
         for name in jets.fields
         if name not in collections and name != "label" and jets[name].ndim == 1
     }
-    values["mass"] = kinematics.invariant_mass(*(values[name].astype(np.float64) for name in ("pt", "eta", "energy")))
+    with np.errstate(all="ignore"):  # what is no momentum is found where it is used
+        values["mass"] = kinematics.invariant_mass(
+            *(values[name].astype(np.float64) for name in ("pt", "eta", "energy"))
+        )
     values.update({f"n_{name}": ak.to_numpy(ak.num(jets[name])) for name in collections})
+    if "is_sound" in select.names:
+        values.setdefault("is_sound", is_sound(jets))
+    if "label" in jets.fields:
+        labels = ak.fill_none(jets.label, "")
+        flags = {"has_label": ~ak.to_numpy(ak.is_none(jets.label))} if "has_label" in select.names else {}
+        flags |= {name: ak.to_numpy(labels == name) for name in classes if name in select.names}
+        values = flags | values
     return np.broadcast_to(np.asarray(select(values), dtype=bool), (len(jets),))
 
 

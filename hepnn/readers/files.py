@@ -85,6 +85,7 @@ class JetFiles:
             max_jets: stop with the entry that has the last of so many jets.
 
         Raises:
+            InputError: there are no such entries.
             SourceError: the file turns out to be damaged, whatever ``bad_files`` says.
             SchemaError: the columns do not fit the schema.
         """
