@@ -34,6 +34,14 @@ MAX_DEPTH = 40
 MAX_EXPONENT = 16
 """Greatest exponent of ``**``, up or down, which has to be a number: 9**9**9 would not end."""
 
+
+def _where(condition: Any, chosen: Any, other: Any) -> Any:
+    """Either of two, by a condition of any nesting."""
+    if any(isinstance(each, ak.Array) for each in (condition, chosen, other)):
+        return ak.where(*ak.broadcast_arrays(condition, chosen, other))
+    return np.where(condition, chosen, other)
+
+
 CONSTANTS: dict[str, float] = {"pi": np.pi, "nan": np.nan}
 """Names that are numbers."""
 
@@ -66,7 +74,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "max": (np.maximum, 2),
     "minimum": (np.minimum, 2),
     "maximum": (np.maximum, 2),
-    "where": (ak.where, 3),
+    "where": (_where, 3),
     "pt_from_p": (kinematics.pt_from_p, 2),
     "phi_from_p": (kinematics.phi_from_p, 2),
     "eta_from_p": (kinematics.eta_from_p, 3),
