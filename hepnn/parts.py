@@ -17,9 +17,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from hepnn.errors import InputError, OutputError
+from hepnn.errors import InputError
 from hepnn.score_rows import ScoreRows
-from hepnn.staging import staged
+from hepnn.staging import cannot_write, remove_stale, staged
 
 __all__ = ["SUFFIX", "Parts"]
 
@@ -54,9 +54,7 @@ class Parts:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"asked for the folder {self.folder}; {error.strerror or error}. Choose an output where you may write."
-            ) from error
+            raise cannot_write(self.folder, error) from error
         with staged(self.folder / _JOB, overwrite=True) as path:
             path.write_text(json.dumps({"format": _FORMAT, **job}, indent=1))
 
@@ -130,7 +128,8 @@ class Parts:
 
     def remove(self) -> None:
         """Removes the parts, and the folder if nothing else is in it."""
-        for path in [self.folder / _JOB, *self.folder.glob("*.npz"), *self.folder.glob(".*.part.*")]:
+        remove_stale(self.folder)
+        for path in [self.folder / _JOB, *self.folder.glob("*.npz")]:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else is in it
             self.folder.rmdir()

@@ -9,9 +9,9 @@ trained tagger has to know, and how many there are of each class.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from hepnn.jets import collections_of, labels_of
 from hepnn.prefetch import prefetched
 from hepnn.readers import JetFiles, Source, open_jets
 from hepnn.schema import Schema
-from hepnn.staging import part_of, refuse_existing
+from hepnn.staging import put_back, refuse_existing, staged_folder
 
 __all__ = ["BLOCK", "DESCRIPTION", "Shards", "convert", "is_shards"]
 
@@ -76,7 +76,7 @@ class Shards:
                 f"asked for the shards in {folder}; {DESCRIPTION} is missing or damaged ({type(error).__name__}: {error}). "
                 "Write them: hepnn convert FILES -o FOLDER."
             ) from error
-        for number in range(-(-shards.n_blocks // _BLOCKS_A_FILE)):
+        for number in range(shards._n_files):
             if not (found := shards.folder / _name(number)).exists():
                 raise SourceError(
                     f"asked for the shards in {folder}; {found.name} is missing. Convert the files again."
@@ -92,6 +92,24 @@ class Shards:
     def n_blocks(self) -> int:
         """The number of blocks; each has `BLOCK` jets, but for the last."""
         return -(-self.n_jets // BLOCK)
+
+    @property
+    def _n_files(self) -> int:
+        return -(-self.n_blocks // _BLOCKS_A_FILE)
+
+    def checksum(self) -> str:
+        """Returns what tells these shards from others: the SHA-256 of their description and of their files' footers.
+
+        A footer of Parquet has the size of every column of each block, and its least and greatest value.
+        """
+        found = hashlib.sha256((self.folder / DESCRIPTION).read_bytes())
+        for number in range(self._n_files):
+            with (self.folder / _name(number)).open("rb") as file:
+                file.seek(-8, os.SEEK_END)  # the length of the footer, in 4 bytes, and "PAR1"
+                length = int.from_bytes(file.read(4), "little")
+                file.seek(-8 - length, os.SEEK_END)
+                found.update(file.read(length))
+        return found.hexdigest()
 
     def size(self, block: int) -> int:
         """Returns the number of jets in a block."""
@@ -158,6 +176,7 @@ def convert(
     """
     pyarrow = _pyarrow()
     folder = Path(output)
+    put_back(folder)
     refuse_existing(folder, overwrite=overwrite)
     if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
         raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
@@ -166,7 +185,6 @@ def convert(
     waiting: list[Any] = []
     n_waiting = n_files = 0
     full = BLOCK * _BLOCKS_A_FILE
-    part = part_of(folder)
 
     def write(table: Any) -> None:
         nonlocal n_files
@@ -176,8 +194,7 @@ def convert(
         )
         n_files += 1
 
-    try:
-        part.mkdir(parents=True)
+    with staged_folder(folder, overwrite=overwrite) as part:
         for jets in prefetched(files.iterate()):
             counts.update(labels_of(jets).tolist())
             table = ak.to_arrow_table(jets, extensionarray=False)
@@ -195,13 +212,6 @@ def convert(
             write(pyarrow.concat_tables(waiting))
         about = {"format": _FORMAT, "hepnn": __version__, "schema": files.schema.to_dict(), "counts": dict(counts)}
         (part / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.replace(folder)
-    except OSError as error:
-        raise OutputError(f"asked to write shards to {folder}; {error}. Choose a folder you may write to.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Shards.open(folder)
 
 
