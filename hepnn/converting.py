@@ -8,12 +8,10 @@ the jets of each range of entries are counted first, which takes some time, but 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -39,7 +37,7 @@ from hepnn.shards import (
     write_description,
     write_shard,
 )
-from hepnn.staging import part_of, refuse_existing
+from hepnn.staging import put_back, refuse_existing, staged_folder
 
 __all__ = ["convert"]
 
@@ -80,12 +78,13 @@ def convert(
     """
     require_pyarrow()
     folder = Path(output)
+    put_back(folder)
     refuse_existing(folder, overwrite=overwrite)
     if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
         raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
     files = source if isinstance(source, JetFiles) else open_jets(source)
     if workers is None and client is None:
-        with _new_folder(folder) as part:
+        with staged_folder(folder, overwrite=overwrite) as part:
             found = _convert_here(files, part, seed=seed, progress=progress)
             write_description(part, schema=files.schema, counts=found.counts)
         found.warn()
@@ -95,7 +94,7 @@ def convert(
     kept = folder.with_name(folder.name + SUFFIX)
     with connected(client, workers=workers) as opened:
         parts, keys, n_reused = _make_shards(files, kept, seed=seed, client=opened, progress=progress)
-    with _new_folder(folder) as part:
+    with staged_folder(folder, overwrite=overwrite) as part:
         found = _Found.nothing()
         for number, key in enumerate(keys):
             shard = parts.read(key)
@@ -332,19 +331,3 @@ def _table(jets: ak.Array) -> Any:
 
 def _no_jets() -> InputError:
     return InputError("asked to convert jets; found none. Name files that hold jets.")
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """Yields a folder to write to, which takes the place of ``folder`` at the end."""
-    part = part_of(folder)
-    try:
-        part.mkdir(parents=True)
-        yield part
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.replace(folder)
-    except OSError as error:
-        raise OutputError(f"asked to write shards to {folder}; {error}. Choose a folder you may write to.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -96,7 +96,8 @@ def run_demo(folder: Path, *, seed: int = defaults.SEED, epochs: int = EPOCHS, m
     say("masked GRU on particles")
     load_tensorflow()
     gru = Tagger("gru", epochs=epochs, seed=seed, schema="hepnn")
-    gru.fit(train, callbacks=[epoch_lines(epochs)])
+    with epoch_lines(epochs) as lines:
+        gru.fit(train, callbacks=[lines])
 
     taggers: dict[str, Any] = {"boosted trees": trees, "masked GRU": gru}
     results = {

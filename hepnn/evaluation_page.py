@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from hepnn.evaluation_pictures import About, pictures_of
 from hepnn.judging import Sample
 from hepnn.page import Page, PageTable, Section, write_page
 from hepnn.plots import save
-from hepnn.staging import staged
+from hepnn.staging import staged_contents
 from hepnn.working_points import WorkingPoint, write_working_point
 
 __all__ = ["PAGE", "RESULTS", "write_evaluation"]
@@ -48,9 +48,12 @@ def write_evaluation(
     about: About,
     weights: Any = None,
     working_points: Mapping[str, WorkingPoint] | None = None,
+    beside: Callable[[Path], object] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Returns the HTML page; ``results.json`` and the folder ``pictures`` (PNG and PDF) are beside it.
+
+    An earlier evaluation stays as it is until everything of the new one is there; what else is in the folder stays.
 
     Args:
         assessment: the numbers.
@@ -59,6 +62,7 @@ def write_evaluation(
         about: what was evaluated.
         weights: (jet,) event weights, or None.
         working_points: to be written as ``NAME.json`` beside the page.
+        beside: writes what else belongs to the evaluation into the folder that it is given.
         overwrite: replace an earlier evaluation.
 
     Raises:
@@ -66,10 +70,23 @@ def write_evaluation(
     """
     if (folder / PAGE).exists() and not overwrite:
         raise OutputError(f"asked to write {folder / PAGE}, which exists. Choose another folder, or add --overwrite.")
-    try:
-        (folder / PICTURES).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"asked to write to the folder {folder}; {error}. Choose another with -o.") from error
+    with staged_contents(folder, last=PAGE) as part:
+        _write(assessment, sample, part, about=about, weights=weights, points=working_points or {})
+        if beside is not None:
+            beside(part)
+    return folder / PAGE
+
+
+def _write(
+    assessment: Assessment,
+    sample: Sample,
+    folder: Path,
+    *,
+    about: About,
+    weights: Any,
+    points: Mapping[str, WorkingPoint],
+) -> None:
+    (folder / PICTURES).mkdir()
     cautions = [
         *about.warnings,
         *warnings_of_others(about.others),
@@ -82,7 +99,6 @@ def write_evaluation(
         save(axes.figure, folder / PICTURES / f"{stem}.pdf")
     versions = {"hepnn": hepnn.__version__, "Python": platform.python_version()}
     versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
-    points = working_points or {}
     for name, point in points.items():
         write_working_point(point, folder / f"{name}.json", overwrite=True)
     results = {
@@ -105,9 +121,9 @@ def write_evaluation(
         "inputs": {name: [each._asdict() for each in drifted] for name, drifted in sample.drifts.items()},
         "working_points": {name: point._asdict() for name, point in points.items()},
     }
-    with staged(folder / RESULTS, overwrite=True) as part:
-        part.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return write_page(_page(assessment, sample, about, cautions, drawn, versions, points), folder / PAGE)
+    text = json.dumps(results, indent=1, allow_nan=False) + "\n"
+    (folder / RESULTS).write_text(text, encoding="utf-8")
+    write_page(_page(assessment, sample, about, cautions, drawn, versions, points), folder / PAGE)
 
 
 def _page(

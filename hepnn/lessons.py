@@ -6,6 +6,8 @@ sees of the jets, how that is scaled, and how it was distributed.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import awkward as ak
@@ -30,13 +32,16 @@ from hepnn.targets import (
     training_weights,
     weights_of,
 )
-from hepnn.tensors import Tensors
+from hepnn.tensors import Tensors, batches_by_length
 
 __all__ = ["Lesson", "batch_settings", "lesson_of_jets", "lesson_of_shards"]
 
 Integers = npt.NDArray[np.int64]
 
 _TRAINED_ON = "validation jets that are trained on, so that the best epoch is not the best"
+
+_SLOTS = 65_536
+"""Padded particles in memory at once while jets are told from others."""
 
 
 class Lesson(NamedTuple):
@@ -45,13 +50,13 @@ class Lesson(NamedTuple):
     Attributes:
         batches: to train on.
         validating: jets that choose the best epoch.
-        known_by: what a checkpoint tells this lesson from others by: class indices, or the number of jets of each class.
+        known_by: returns what a checkpoint tells this lesson from others by, as texts by name.
         start: the tagger to start from, or None.
     """
 
     batches: Batches
     validating: Labelled
-    known_by: Integers
+    known_by: Callable[[], dict[str, str]]
     start: Any
 
 
@@ -82,7 +87,12 @@ def lesson_of_jets(tagger: Any, jets: ak.Array, *, y: Any, sample_weight: Any, v
     _measure(tagger, training.tensors, start=start)
     weights = training_weights(tagger.class_weight, training.targets, training.weights, classes=tagger.classes_)
     batches = BucketedBatches(training.tensors, training.targets, weights, seed=tagger.seed, **batch_settings(tagger))
-    return Lesson(batches, validating, training.targets, start)
+    learned = training._replace(weights=weights)
+
+    def known_by() -> dict[str, str]:
+        return {"jets": _known(learned), "validation jets": _known(validating)}
+
+    return Lesson(batches, validating, known_by, start)
 
 
 def lesson_of_shards(tagger: Any, shards: Shards, *, validation: Any, weight: str | None) -> Lesson:
@@ -135,7 +145,12 @@ def lesson_of_shards(tagger: Any, shards: Shards, *, validation: Any, weight: st
     check_validation(*validating[1:], classes=tagger.classes_)
     sizes = np.array([shards.size(block) for block in blocks])
     batches = StreamedBatches(sizes, read_weighted, settings=batch_settings(tagger), seed=tagger.seed)
-    return Lesson(batches, validating, counts, start)
+
+    def known_by() -> dict[str, str]:
+        parts = (shards.checksum(), weight, None if by_class is None else by_class.tolist())
+        return {"jets": ", ".join(map(str, parts)), "validation jets": _known(validating)}
+
+    return Lesson(batches, validating, known_by, start)
 
 
 def _begin(tagger: Any, jets: ak.Array) -> Any:
@@ -180,6 +195,18 @@ def _labelled(tagger: Any, jets: ak.Array, y: Any = None, weights: Any = None) -
 def _validating(tagger: Any, validation: Any) -> Labelled:
     """The jets that validate, given alone or with classes and weights."""
     return _labelled(tagger, *validation) if isinstance(validation, tuple) else _labelled(tagger, validation)
+
+
+def _known(these: Labelled) -> str:
+    """The number of jets and a checksum of all that is learned from them."""
+    found = hashlib.sha256(these.targets.tobytes())
+    if these.weights is not None:
+        found.update(these.weights.tobytes())
+    for rows in batches_by_length(these.tensors.lengths, slots=_SLOTS):
+        for name, array in these.tensors.pad(rows).items():
+            found.update(f"{name} {array.shape}".encode())
+            found.update(array.tobytes())
+    return f"{len(these.targets)} with the checksum {found.hexdigest()[:16]}"
 
 
 def _rows(these: Labelled, rows: Integers) -> Labelled:

@@ -193,15 +193,15 @@ def write_onnx(
         raise TaggerError(f"asked to write the tagger's network as ONNX; {tagger.why_keras_}")
     if float_masks:
         content = _with_float_masks(content, inputs=tagger.inputs_)
-    about = json.dumps(preprocess(content, inputs=tagger.inputs_), indent=2)
-    with (
-        staged(target.with_name(PREPROCESS), overwrite=overwrite) as beside,
-        staged(target, overwrite=overwrite) as part,
-    ):
-        beside.write_text(about + "\n")
+    about = json.dumps(preprocess(content, inputs=tagger.inputs_), indent=2) + "\n"
+    beside = target.with_name(PREPROCESS)
+    same = beside.is_file() and beside.read_text() == about  # from a run that did not come to its end
+    with staged(target, overwrite=overwrite) as part:
         part.write_bytes(content)
         if part.read_bytes() != content:
             raise OutputError(f"asked to write {target}; what was read back is not what was written. Check the disk.")
+        with staged(beside, overwrite=overwrite or same) as part_beside:
+            part_beside.write_text(about)
     return target
 
 

@@ -16,8 +16,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
-from hepnn.errors import InputError, OutputError
-from hepnn.staging import staged
+from hepnn.errors import InputError
+from hepnn.staging import cannot_write, remove_stale, staged
 
 __all__ = ["SUFFIX", "Parts", "Piece"]
 
@@ -76,9 +76,7 @@ class Parts(Generic[P]):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"asked for the folder {self.folder}; {error.strerror or error}. Choose an output where you may write."
-            ) from error
+            raise cannot_write(self.folder, error) from error
         with staged(self.folder / _JOB, overwrite=True) as path:
             path.write_text(json.dumps({"format": _FORMAT, "of": self.kind.__name__, **job}, indent=1))
 
@@ -169,7 +167,8 @@ class Parts(Generic[P]):
 
     def remove(self) -> None:
         """Removes the parts, and the folder if nothing else is in it."""
-        for path in [self.folder / _JOB, *self.folder.glob("*.npz"), *self.folder.glob(".*.part.*")]:
+        remove_stale(self.folder)
+        for path in [self.folder / _JOB, *self.folder.glob("*.npz")]:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else is in it
             self.folder.rmdir()

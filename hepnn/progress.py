@@ -67,29 +67,31 @@ def load_tensorflow(*, first: Callable[[], object] | None = None) -> None:
         os.close(nowhere)
 
 
-def epoch_lines(epochs: int) -> Any:
-    """Returns a Keras callback that shows a bar within an epoch and leaves a line for each."""
+@contextlib.contextmanager
+def epoch_lines(epochs: int) -> Iterator[Any]:
+    """Yields a Keras callback that shows a bar within an epoch and leaves a line for each; takes the bar away at the end."""
     import keras
+
+    bar = rich.progress.Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
 
     class EpochLines(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships no types
         def on_train_begin(self, logs: Any = None) -> None:
-            self.bar = rich.progress.Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                console=console,
-                transient=True,
-            )
-            self.task = self.bar.add_task("training", total=None)
-            self.bar.start()
+            self.task = bar.add_task("training", total=None)
+            bar.start()
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.start = time.perf_counter()
             text = f"epoch {epoch + 1}/{epochs}"
-            self.bar.reset(self.task, description=text, total=self.params["steps"])
+            bar.reset(self.task, description=text, total=self.params["steps"])
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.bar.advance(self.task)
+            bar.advance(self.task)
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             logs = logs or {}
@@ -98,7 +100,7 @@ def epoch_lines(epochs: int) -> Any:
             )
             say(f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}  {time.perf_counter() - self.start:.1f} s")
 
-        def on_train_end(self, logs: Any = None) -> None:
-            self.bar.stop()
-
-    return EpochLines()
+    try:
+        yield EpochLines()
+    finally:
+        bar.stop()  # also where a training is interrupted, which would leave the terminal without its cursor

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hepnn import __version__
 from hepnn.errors import InputError
 
 __all__ = ["check_settings", "fingerprint"]
@@ -54,7 +55,7 @@ def fingerprint(
     representation: Any,
     classes: npt.NDArray[Any],
     inputs: Any,
-    targets: npt.NDArray[np.int64],
+    jets: Mapping[str, str],
 ) -> dict[str, str]:
     """Returns what has to be the same for a training to go on from its checkpoint, as texts by name.
 
@@ -63,11 +64,12 @@ def fingerprint(
         representation: its description.
         classes: their names.
         inputs: what the network is told of its tensors.
-        targets: (jet,) class indices of the training jets.
+        jets: what is learned from, as texts by name.
     """
-    parts = {name: repr(value) for name, value in settings.items() if name not in ("model", "schema")}
+    parts = {name: repr(value) for name, value in settings.items() if name != "schema"}  # which the jets follow from
     parts["representation"] = repr(representation)
     parts["classes"] = repr(classes.tolist())
     parts["scaling of the inputs"] = repr(inputs)
-    parts["jets"] = f"{len(targets)}, labels {hashlib.sha256(targets.tobytes()).hexdigest()[:12]}"
-    return parts
+    parts["version of hepnn"] = __version__
+    # a function says where it lies in memory, which another process does not know
+    return {name: re.sub(r" at 0x[0-9a-f]+", "", text) for name, text in {**parts, **jets}.items()}

@@ -9,6 +9,7 @@ trained tagger has to know, and how many there are of each class.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -84,7 +85,7 @@ class Shards:
                 f"asked for the shards in {folder}; {DESCRIPTION} is missing or damaged ({type(error).__name__}: {error}). "
                 "Write them: hepnn convert FILES -o FOLDER."
             ) from error
-        for number in range(-(-shards.n_blocks // _BLOCKS_A_FILE)):
+        for number in range(shards._n_files):
             if not (found := shards.folder / shard_name(number)).exists():
                 raise SourceError(
                     f"asked for the shards in {folder}; {found.name} is missing. Convert the files again."
@@ -100,6 +101,24 @@ class Shards:
     def n_blocks(self) -> int:
         """The number of blocks; each has `BLOCK` jets, but for the last."""
         return -(-self.n_jets // BLOCK)
+
+    @property
+    def _n_files(self) -> int:
+        return -(-self.n_blocks // _BLOCKS_A_FILE)
+
+    def checksum(self) -> str:
+        """Returns what tells these shards from others: the SHA-256 of their description and of their files' footers.
+
+        A footer of Parquet has the size of every column of each block, and its least and greatest value.
+        """
+        found = hashlib.sha256((self.folder / DESCRIPTION).read_bytes())
+        for number in range(self._n_files):
+            with (self.folder / shard_name(number)).open("rb") as file:
+                file.seek(-8, os.SEEK_END)  # the length of the footer, in 4 bytes, and "PAR1"
+                length = int.from_bytes(file.read(4), "little")
+                file.seek(-8 - length, os.SEEK_END)
+                found.update(file.read(length))
+        return found.hexdigest()
 
     def size(self, block: int) -> int:
         """Returns the number of jets in a block."""

@@ -15,10 +15,7 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +32,7 @@ from hepnn.plugins import plugin_names
 from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
+from hepnn.staging import put_back, staged_folder
 from hepnn.tensors import TensorSpec
 from hepnn.transfer import Origin
 
@@ -62,23 +60,8 @@ def save(tagger: Any, folder: Path, *, overwrite: bool) -> Path:
         OutputError: it exists and ``overwrite`` is not set, or it cannot be written.
     """
     check_target(folder, overwrite=overwrite)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        try:
-            part.chmod(0o777 & ~_umask())
-            _write(tagger, part)
-            if folder.exists():
-                old = part.with_suffix(".old")
-                folder.replace(old)
-                part.replace(folder)
-                shutil.rmtree(old)
-            else:
-                part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(f"asked to write a tagger to {folder}; {error}. Choose a folder you may write to.") from error
+    with staged_folder(folder, overwrite=overwrite) as part:
+        _write(tagger, part)
     return folder
 
 
@@ -88,6 +71,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: it exists and ``overwrite`` is not set, or holds something else.
     """
+    put_back(folder)
     if folder.exists() and not overwrite:
         raise OutputError(
             f"asked to write a tagger to {folder}, which exists. Choose another name, or overwrite it on purpose."
@@ -96,12 +80,6 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         raise OutputError(
             f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name."
         )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write(tagger: Any, folder: Path) -> None:
@@ -134,7 +112,7 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
             for name, spec in tagger.inputs_.items()
         },
         "recipe": recipe,
-        "training": {**training._asdict(), "n_truncated": tagger.n_truncated_, "left_out": tagger.left_out_},
+        "training": {**training._asdict(), "left_out": tagger.left_out_},
         "temperature": tagger.temperature_,
         "seen": {
             name: {feature: seen._asdict() for feature, seen in columns.items()}
@@ -207,8 +185,9 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
         }
         tagger.classes_ = np.array(description["classes"])
         training = dict(description["training"])
-        tagger.n_truncated_, tagger.left_out_ = training.pop("n_truncated"), training.pop("left_out", "")
+        tagger.left_out_ = training.pop("left_out", "")
         tagger.training_ = Trained(**training)
+        tagger.n_truncated_ = tagger.training_.n_truncated
         tagger.temperature_ = float(description.get("temperature", 1.0))  # older folders have neither this
         tagger.seen_ = {  # nor that
             name: {feature: Seen(tuple(seen["quantiles"]), seen["n"]) for feature, seen in columns.items()}

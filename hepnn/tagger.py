@@ -87,7 +87,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     """
 
     representation_: Representation
-    precision_ = defaults.PRECISION  # `load` can set a lower one
+    precision_ = defaults.PRECISION  # `load` can set a lower one, for scoring with what was trained before
 
     def __init__(
         self,
@@ -216,7 +216,7 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
                     representation=describe(self.representation_),
                     classes=self.classes_,
                     inputs=self.inputs_,
-                    targets=lesson.known_by,
+                    jets=lesson.known_by() if checkpoint is not None or team is not None else {},
                 ),
                 callbacks=callbacks,
                 team=team,
@@ -226,7 +226,8 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             from hepnn.temperature import calibrate_model
 
             self.temperature_ = calibrate_model(model, validation=lesson.validating)
-        self.n_truncated_ = lesson.batches.n_truncated
+        self.n_truncated_ = self.training_.n_truncated
+        self.precision_ = defaults.PRECISION
         for made_from_others in ("_onnx", "_session", "why_keras_"):
             self.__dict__.pop(made_from_others, None)
         self.weights_ = {v.path: np.asarray(v) for v in model.weights}

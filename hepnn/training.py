@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import math
 import random
 import time
@@ -24,8 +23,10 @@ import tensorflow as tf
 from sklearn.metrics import log_loss
 
 from hepnn.batches import Batches, SharedBatches, dataset_of
+from hepnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from hepnn.errors import TaggerError
-from hepnn.history import Trained
+from hepnn.history import EPOCH_TABLE, Trained
+from hepnn.staging import cannot_write, staged
 from hepnn.targets import auc
 from hepnn.tensors import Tensors, batches_by_length
 from hepnn.workers import Team
@@ -207,7 +208,9 @@ def fit_model(
     if team is not None:
         team.check_same({**keeper.fingerprint, "the checkpoint's epoch": str(first)})
     keeper.agree_on_weights()
-    start = time.perf_counter()
+    for callback in callbacks:
+        if isinstance(callback, _EpochTable):
+            callback.begin(keeper.history)
     if first < epochs and not keeper.exhausted:
         with contextlib.nullcontext() if team is None else team.reporting():
             model.fit(
@@ -219,7 +222,7 @@ def fit_model(
                 verbose=0,
             )
     keeper.keep_best()
-    return Trained(keeper.history, keeper.best_epoch, time.perf_counter() - start, batches.padding)
+    return keeper.trained
 
 
 def _build_on_all_devices(model: keras.Model, batches: Batches) -> None:
@@ -237,17 +240,46 @@ def _build_on_all_devices(model: keras.Model, batches: Batches) -> None:
 def log_callbacks(folder: str | Path | None) -> list[keras.callbacks.Callback]:
     """Returns the Keras callbacks that log a training to ``folder``; none if it is None.
 
-    ``epochs.csv`` has a line an epoch, and goes on where a resumed training left it. Events for TensorBoard are
-    written beside it if that package is installed (``pip install 'hepnn[tensorboard]'``).
+    ``epochs.csv`` has a line an epoch, those before an interruption included. Events for TensorBoard are written beside
+    it if that package is installed (``pip install 'hepnn[tensorboard]'``).
+
+    Raises:
+        OutputError: the folder cannot be made.
     """
     if folder is None:
         return []
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    callbacks = [keras.callbacks.CSVLogger(str(folder / "epochs.csv"), append=True)]
+    callbacks: list[keras.callbacks.Callback] = [_EpochTable(Path(folder) / EPOCH_TABLE)]
     if importlib.util.find_spec("tensorboard") is not None:
         callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
     return callbacks
+
+
+class _EpochTable(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the history as a table after each epoch, whole, so that it is that of the checkpoint whatever happened."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def begin(self, history: Mapping[str, list[float]]) -> None:
+        self.history = history
+        if history:
+            self.write()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.write()
+
+    def write(self) -> None:
+        rows = [
+            ("epoch", *self.history),
+            *((i, *row) for i, row in enumerate(zip(*self.history.values(), strict=True))),
+        ]
+        with staged(self.path, overwrite=True) as part:
+            part.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
 
 
 class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
@@ -270,11 +302,19 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         self.history: dict[str, list[float]] = {}
         self.best_epoch, self.best_value = -1, -math.inf
         self.best: list[Any] = []
+        self.padding, self.n_truncated = 0.0, dict[str, int]()
+        self.before, self.start = 0.0, time.perf_counter()
 
     @property
     def exhausted(self) -> bool:
         """Whether too many epochs have brought nothing better."""
         return bool(self.history) and len(self.history["loss"]) - 1 - self.best_epoch >= self.patience
+
+    @property
+    def trained(self) -> Trained:
+        """What was done up to the last whole epoch."""
+        seconds = self.before + time.perf_counter() - self.start
+        return Trained(self.history, self.best_epoch, seconds, self.padding, self.n_truncated)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self.batches.epoch = epoch  # Keras starts the dataset over after this call
@@ -296,8 +336,12 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             self.history.setdefault(name, []).append(float(value))
         if logs["val_auc"] > self.best_value:
             self.best_value, self.best_epoch, self.best = logs["val_auc"], epoch, self.model.get_weights()
+        self.padding, self.n_truncated = self.batches.padding, dict(self.batches.n_truncated)
         if self.checkpoint is not None and (self.team is None or self.team.worker.is_chief):
-            self._save(self.checkpoint)
+            about = {**self.trained._asdict(), "best_value": self.best_value}
+            state = [keras.ops.convert_to_numpy(variable) for variable in self._state()]
+            saved = Checkpoint(about, {"state": state, "best": self.best})
+            save_checkpoint(saved, self.checkpoint, fingerprint=self.fingerprint)
         if self.exhausted:
             self.model.stop_training = True
 
@@ -334,50 +378,23 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def _state(self) -> list[Any]:
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def _save(self, path: Path) -> None:
-        about = {
-            "fingerprint": self.fingerprint,
-            "history": self.history,
-            "best_epoch": self.best_epoch,
-            "best_value": self.best_value,
-        }
-        groups = {
-            "state": [keras.ops.convert_to_numpy(variable) for variable in self._state()],
-            "best": self.best,
-        }
-        arrays = {f"{group}_{i}": array for group, values in groups.items() for i, array in enumerate(values)}
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
-        part.replace(path)
-
     def restore(self) -> int:
         """Takes up the saved state, if any, and returns the epoch to go on with."""
         self.model.optimizer.build(self.model.trainable_variables)
-        if self.checkpoint is None or not self.checkpoint.exists():
+        if self.checkpoint is None:
             return 0
-        with np.load(self.checkpoint, allow_pickle=False) as saved:
-            about = json.loads(str(saved["about"]))
-            groups = {
-                group: [saved[f"{group}_{i}"] for i in range(sum(key.startswith(f"{group}_") for key in saved))]
-                for group in ("state", "best")
-            }
-        for name in sorted(about["fingerprint"].keys() | self.fingerprint.keys()):
-            was, now = about["fingerprint"].get(name), self.fingerprint.get(name)
-            if was != now:
-                raise TaggerError(
-                    f"asked to go on from {self.checkpoint}; that training had {name} = {str(was)[:200]}, this one has "
-                    f"{str(now)[:200]}. Use what it was started with, or remove the file to start afresh."
-                )
+        saved = load_checkpoint(self.checkpoint, fingerprint=self.fingerprint, names=("state", "best"))
+        if saved is None:
+            return 0
         state = self._state()
-        if [v.shape for v in state] != [a.shape for a in groups["state"]]:
+        if [v.shape for v in state] != [a.shape for a in saved.arrays["state"]]:
             raise TaggerError(
                 f"asked to go on from {self.checkpoint}; found the state of a model with other weights. "
                 "Use the settings it was started with, or remove it to start afresh."
             )
-        for variable, array in zip(state, groups["state"], strict=True):
+        for variable, array in zip(state, saved.arrays["state"], strict=True):
             variable.assign(array)
-        self.best = groups["best"]
-        self.history = about["history"]
-        self.best_epoch, self.best_value = about["best_epoch"], about["best_value"]
+        self.best, self.best_value = saved.arrays["best"], saved.about.pop("best_value")
+        self.history, self.best_epoch, self.before, self.padding, self.n_truncated = Trained(**saved.about)
+        self.start = time.perf_counter()
         return len(self.history["loss"])

@@ -38,7 +38,7 @@ from hepnn.columns import (
     uproot_types,
 )
 from hepnn.errors import InputError, OutputError, closest
-from hepnn.staging import part_of, refuse_existing
+from hepnn.staging import cannot_write, keep, part_of, refuse_existing
 
 __all__ = ["TreeWriter"]
 
@@ -110,28 +110,32 @@ class TreeWriter:
         self._waiting_bytes = 0
         self._file: Any = None
         self._ttree: Any = None
-        self._part = part_of(self.path)
+        self._part: Any = None
+        self._staging = contextlib.ExitStack()
         self._check_target()
 
     def __enter__(self) -> Self:
-        try:
-            self._file = uproot.recreate(self._part, compression=_compression(self._level))
-        except OSError as error:
-            self._drop()
-            raise self._cannot_write(error) from error
+        with self._staging:
+            try:
+                self._part = self._staging.enter_context(part_of(self.path))
+                self._file = uproot.recreate(self._part, compression=_compression(self._level))
+            except OSError as error:
+                raise self._cannot_write(error) from error
+            self._staging = self._staging.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._abandon(error)
-            return
-        try:
-            self._finish()
-        except BaseException as failure:
-            self._abandon(failure)
-            raise
+        with self._staging:
+            if error is not None:
+                self._abandon(error)
+                return
+            try:
+                self._finish()
+            except BaseException as failure:
+                self._abandon(failure)
+                raise
 
     def extend(self, columns: Mapping[str, Any]) -> None:
         """Adds one chunk: as many entries as its arrays are long.
@@ -178,10 +182,7 @@ class TreeWriter:
             )
 
     def _cannot_write(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"asked to write {self.path}; writing {self._part.name} beside it failed after {self.entries} "
-            f"entries: {error.strerror or error}. Check permissions and free space there, or write elsewhere."
-        )
+        return cannot_write(self.path, error, part=self._part)
 
     def _settled(self, columns: Mapping[str, Any]) -> dict[str, BranchType]:
         """Returns the types of the branches as the first chunk has them."""
@@ -337,14 +338,9 @@ class TreeWriter:
         with contextlib.suppress(Exception):
             if self._file is not None:
                 self._file.close()
-        if is_kept and self._ttree is not None and self._part.exists():
-            error.add_note(f"The first {self._ttree.num_entries} entries are in {self._part}.")
-        else:
-            self._drop()
-
-    def _drop(self) -> None:
         with contextlib.suppress(OSError):
-            self._part.unlink()
+            if is_kept and self._ttree is not None:
+                error.add_note(f"The first {self._ttree.num_entries} entries are in {keep(self._part, self.path)}.")
 
 
 def _compression(level: int) -> Any:

@@ -30,7 +30,7 @@ ORDER = [
     "features",
     "scaling",
     "augmentation image_augmentation tensors",
-    "batches drift",
+    "batches checkpoints drift",
     "clouds",
     "pixels",
     "image_representation",

@@ -15,7 +15,7 @@ from hepnn.roc import rejection_curve, roc
 RNG = np.random.default_rng(0)
 TRUTH = RNG.random(500) < 0.5
 CURVE = roc(TRUTH, RNG.normal(TRUTH, 1.0))
-TRAINED = Trained({"loss": [0.7, 0.6], "val_loss": [0.65, 0.62], "val_auc": [0.7, 0.8]}, 1, 3.0, 0.1)
+TRAINED = Trained({"loss": [0.7, 0.6], "val_loss": [0.65, 0.62], "val_auc": [0.7, 0.8]}, 1, 3.0, 0.1, {})
 
 
 def test_roc_shows_rejection_against_efficiency_with_labels_and_bands():
@@ -135,7 +135,7 @@ def test_what_cannot_be_drawn_or_written_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"Take one of the array: event_display\(jets\[0\]\)"):
         event_display(ak.Array([1, 2]))
     with pytest.raises(InputError, match="found no epoch"):
-        plot_history(Trained({}, -1, 0.0, 0.0))
+        plot_history(Trained({}, -1, 0.0, 0.0, {}))
     figure = plot_roc({"GRU": CURVE}).figure
     with pytest.raises(OutputError, match=r"name it \*.png, \*.pdf, \*.svg"):
         save(figure, tmp_path / "roc.jpeg")

@@ -43,6 +43,15 @@ def test_an_unknown_precision_is_refused(folder):
         Tagger.load(folder, precision="int4")
 
 
+def test_what_is_trained_anew_scores_exactly(folder, jets, tmp_path):
+    tagger = Tagger.load(folder, precision="int8")
+    rough = tagger.predict_proba(jets)
+    tagger.set_params(epochs=1).fit(jets)
+    exact = Tagger.load(tagger.save(tmp_path / "tagger")).predict_proba(jets)
+    np.testing.assert_array_equal(tagger.predict_proba(jets), exact)
+    assert (exact != rough).any()
+
+
 def test_bench_measures_gain_and_cost(tmp_path, capsys):
     from hepnn import generate_toy
 

@@ -108,37 +108,6 @@ def test_training_leaves_the_random_numbers_of_the_script_alone(jets):
     assert np.random.random() == expected  # noqa: NPY002
 
 
-class StopAfter(keras.callbacks.Callback):
-    """Stands for a killed process: raises once the epoch's state is on disk."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch == self.epoch:
-            raise KeyboardInterrupt
-
-
-def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(jets, tmp_path):
-    checkpoint = tmp_path / "state.npz"
-    settings = {**SETTINGS, "epochs": 4, "model_options": {**SMALL, "dropout": 0.2}}
-    whole = Tagger(**settings).fit(jets)
-    with pytest.raises(KeyboardInterrupt):
-        Tagger(**settings).fit(jets, checkpoint=checkpoint, callbacks=[StopAfter(1)])
-    resumed = Tagger(**settings).fit(jets, checkpoint=checkpoint)
-    assert resumed.training_.history == whole.training_.history
-    for path, value in whole.weights_.items():
-        np.testing.assert_array_equal(resumed.weights_[path], value)
-
-
-def test_a_checkpoint_of_another_model_is_refused(jets, tmp_path):
-    checkpoint = tmp_path / "state.npz"
-    Tagger(epochs=1, **SETTINGS).fit(jets, checkpoint=checkpoint)
-    with pytest.raises(TaggerError, match=r"asked to go on from .*state.npz; that training had"):
-        Tagger("lstm", epochs=2, **SETTINGS).fit(jets, checkpoint=checkpoint)
-
-
 def test_the_best_epoch_is_kept_and_patience_ends_the_training(jets):
     tagger = Tagger(epochs=60, patience=2, learning_rate=0.05, **{**SETTINGS, "seed": 0}).fit(jets[:120])
     history = tagger.training_.history["val_auc"]

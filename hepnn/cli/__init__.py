@@ -1,14 +1,19 @@
 """The command line, ``hepnn COMMAND …``: one file a command.
 
 Each command is a thin face of a Python function and uses its words and defaults. Results go to stdout (``--json`` for
-machines), progress to stderr. An error of `hepnn.errors` becomes one message and its class's exit code; nothing here
-loads TensorFlow before a command that needs it runs.
+machines), progress to stderr. An error of `hepnn.errors`, a full disk, Ctrl-C and SIGTERM become one message and an exit
+code; nothing here loads TensorFlow before a command that needs it runs.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -28,12 +33,12 @@ from hepnn.cli.plugins import plugins
 from hepnn.cli.tag import tag
 from hepnn.cli.task import task
 from hepnn.cli.train import train
-from hepnn.errors import HepnnError, HepnnWarning
+from hepnn.errors import HepnnError, HepnnWarning, OutputError
 
 __all__ = ["cli", "main"]
 
-_INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells give it (128 + SIGINT)."""
+_INTERRUPTED, _TERMINATED = 130, 143
+"""Exit codes after Ctrl-C and SIGTERM, as shells give them (128 + the signal's number)."""
 
 
 def main() -> None:
@@ -49,22 +54,57 @@ def main() -> None:
 
     warnings.showwarning = show_ours_in_one_line
     try:
-        code = cli.main(prog_name="hepnn", standalone_mode=False)
+        with _ended_by_sigterm():
+            code = cli.main(prog_name="hepnn", standalone_mode=False)
     except HepnnError as error:
-        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
-        for note in getattr(error, "__notes__", ()):
-            click.echo(note, err=True)
-        code = error.exit_code
+        code = _say_error(error, str(error), error.exit_code)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        code = _INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as error:
+        code = _say("interrupted", error.__cause__ or error, _INTERRUPTED)
+    except SystemExit as error:
+        code = _say("terminated", error, _TERMINATED) if error.code == _TERMINATED else error.code
+    except OSError as error:  # of a disk that is full where no file of the user's was written
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        code = _say_error(
+            error,
+            f"{error.filename or 'a file'} cannot be written; {error.strerror}. Make room, and start again.",
+            OutputError.exit_code,
+        )
     finally:
         warnings.showwarning = show
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say_error(error: BaseException, message: str, code: int) -> int:
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    return _say(message, error, code)
+
+
+def _say(message: str, error: BaseException, code: int) -> int:
+    """Prints a message, and what else is known of an error; returns the exit code."""
+    for line in (message, *getattr(error, "__notes__", ())):
+        click.echo(line, err=True)
+    return code
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end what runs as an exception does, which removes unfinished files on its way."""
+
+    def end(*_: object) -> None:
+        raise SystemExit(_TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -77,7 +117,7 @@ def cli() -> None:
 
     Exit codes: 0 done; 2 wrong arguments or jets; 3 unreadable source; 4 schema; 5 feature; 6 tagger; 7 output; 8
     missing package; 9 done, but files were skipped; 10 a task missed its target; 11 workers failed; 12 a
-    self-test failed; 130 interrupted.
+    self-test failed; 130 interrupted; 143 terminated.
     """
 
 

@@ -238,11 +238,21 @@ def evaluate(  # one argument an option
             insights={name: _look_into(tagger, sample, made) for name, tagger in loaded.items()} if insight else {},
         )
         points = _points(working_points, made, sample, weights, _fractions(fractions), column, n_bins)
+
+        def corrections(folder: Path) -> None:
+            if correctionlib:
+                _write_corrections(points, sample, weights, column or columns[0], folder)
+
         page = evaluation_page.write_evaluation(
-            made, sample, Path(output), about=about, weights=weights, working_points=points, overwrite=overwrite
+            made,
+            sample,
+            Path(output),
+            about=about,
+            weights=weights,
+            working_points=points,
+            beside=corrections,
+            overwrite=overwrite,
         )
-        if correctionlib:
-            _write_corrections(points, sample, weights, column or columns[0], Path(output))
     if as_json:
         result = made.to_dict()
         if len(made.evaluations) == 1 and not beside:  # one tagger: its own numbers, at the top

@@ -174,8 +174,10 @@ def train(  # one argument an option
     import awkward as ak
 
     from hepnn.flattening import flat_weights
+    from hepnn.history import EPOCH_TABLE
     from hepnn.progress import epoch_lines, load_tensorflow, say
     from hepnn.shards import Shards
+    from hepnn.staging import refuse_existing, remove_stale
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
     from hepnn.workers import join, worker_of
@@ -190,6 +192,8 @@ def train(  # one argument an option
             f"a training of {output} was interrupted; {checkpoint} has its state. Go on with --resume, or discard it "
             "with --overwrite."
         )
+    if logs is not None:
+        refuse_existing(Path(logs) / EPOCH_TABLE, overwrite=overwrite or resume)
     jets, schema, skipped = _jets(reading, max_jets=max_jets)
     n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
     held_out = None
@@ -242,22 +246,25 @@ def train(  # one argument an option
     from hepnn.training import log_callbacks
 
     try:
-        tagger.fit(
-            jets,
-            sample_weight=weights,
-            validation=held_out,
-            checkpoint=checkpoint,
-            callbacks=[epoch_lines(epochs), *log_callbacks(logs)] if writes else [],
-        )
-    except KeyboardInterrupt:
+        with epoch_lines(epochs) as lines:
+            tagger.fit(
+                jets,
+                sample_weight=weights,
+                validation=held_out,
+                checkpoint=checkpoint,
+                callbacks=[lines, *log_callbacks(logs)] if writes else [],
+            )
+        if writes:
+            tagger.save(folder, overwrite=overwrite)
+    except (KeyboardInterrupt, SystemExit, OutputError) as error:
         if checkpoint.exists():
-            say(f"the state after the last whole epoch is in {checkpoint}; go on with --resume")
+            error.add_note(f"The state after the last whole epoch is in {checkpoint}; go on with --resume.")
         raise
     if worker is not None and not writes:
         say(f"{worker} is done and writes nothing: the tagger is written by the first, at {worker.addresses[0]}")
         return
-    tagger.save(folder, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
+    remove_stale(checkpoint.parent, checkpoint.name)
     trained = tagger.training_
     best = {name: values[trained.best_epoch] for name, values in trained.history.items()}
     result = {

@@ -74,7 +74,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     }
     for name, tagger in taggers.items():
         tagger.fit(train, callbacks=[epoch_reports(name, epochs=epochs, report=report)])
-    fits = {name: Fit(tagger.model_, *tagger.training_[::2]) for name, tagger in taggers.items()}
+    fits = {name: Fit(tagger.model_, *tagger.training_[:3:2]) for name, tagger in taggers.items()}
     scores, is_photon = signal_scores(taggers, test, signal="photon"), test.label.to_numpy() == "photon"
     trees = grown(photon_shapes(train), train.label.to_numpy() == "photon", seed=seed)
     scores[TREES] = scored(trees, photon_shapes(test))

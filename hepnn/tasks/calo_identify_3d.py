@@ -101,7 +101,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     # a shower is as likely as its mirror image
     tagger = Tagger("cnn3d", model_options=NETWORK, representation=VOLUME, augment=("flip",), epochs=epochs, seed=seed)
     tagger.fit(train, callbacks=[epoch_reports(CNN, epochs=epochs, report=report)])
-    fits = {CNN: Fit(tagger.model_, *tagger.training_[::2])}
+    fits = {CNN: Fit(tagger.model_, *tagger.training_[:3:2])}
     trees = grown(_profile(train), train.label.to_numpy() == "electron", seed=seed)
     scores = signal_scores({CNN: tagger}, test, signal="electron")
     scores[PROFILE] = scored(trees, _profile(test))

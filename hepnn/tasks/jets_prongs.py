@@ -41,7 +41,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     areas = auc_matrix(labels, probabilities, classes=classes)
     confusion = confusion_matrix(labels, predicted, classes=classes)
     background = classes.index("QCD")
-    fits = {"masked GRU": Fit(tagger.model_, *tagger.training_[::2])}
+    fits = {"masked GRU": Fit(tagger.model_, *tagger.training_[:3:2])}
     rows = []
     for index, name in enumerate(classes):
         others = np.delete(np.arange(len(classes)), index)

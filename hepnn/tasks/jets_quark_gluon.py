@@ -71,7 +71,7 @@ def run(*, seed: int, quick: bool, report: Report) -> Outcome:
     is_quark = test.label.to_numpy() == "quark"
     scores = signal_scores(taggers, test, signal="quark")
     gru = scores["masked GRU"]
-    fits = {name: Fit(taggers[name].model_, *taggers[name].training_[::2]) for name in NETWORKS}
+    fits = {name: Fit(taggers[name].model_, *taggers[name].training_[:3:2]) for name in NETWORKS}
     return Outcome(
         measured={
             "AUC of the masked GRU": auc(is_quark, gru),

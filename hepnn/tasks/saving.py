@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import hepnn
 from hepnn import plots
-from hepnn.errors import OutputError
-from hepnn.staging import staged
+from hepnn.staging import cannot_write, staged_contents
 from hepnn.tasks.task import Result, Task
 
 __all__ = ["SavedResult", "load_result", "save_result", "task_folder"]
@@ -39,33 +38,31 @@ def task_folder(task: Task, folder: Path) -> Path:
     try:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_keep(own, error) from error
+        raise cannot_write(own, error) from error
     return own
 
 
 def save_result(result: Result, folder: Path) -> SavedResult:
     """Returns the result as it is in the task's own folder within ``folder``; an earlier one there is replaced.
 
-    ``result.json`` is written last, so a folder that has one is complete.
+    ``result.json`` takes its place last, so a folder that has one is complete.
 
     Raises:
         OutputError: it cannot be written.
     """
     own = task_folder(result.task, folder)
-    try:
-        for old in own.iterdir():
-            if old.suffix in (".json", ".png", ".keras"):
-                old.unlink()
-    except OSError as error:
-        raise _cannot_keep(own, error) from error
-    pictures = {name: plots.save(figure, own / f"{_file_name(name)}.png") for name, figure in result.figures.items()}
-    for name, fit in result.fits.items():
-        with staged(own / f"{_file_name(name)}.keras", overwrite=True) as part:
-            fit.model.save(part)
-    values = {**result.to_dict(), "pictures": list(pictures), "hepnn": hepnn.__version__}
-    with staged(own / _RESULT, overwrite=True) as part:
-        part.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    return SavedResult(values, pictures)
+    with staged_contents(own, last=_RESULT) as part:
+        for name, figure in result.figures.items():
+            plots.save(figure, part / f"{_file_name(name)}.png")
+        for name, fit in result.fits.items():
+            fit.model.save(part / f"{_file_name(name)}.keras")
+        values = {**result.to_dict(), "pictures": list(result.figures), "hepnn": hepnn.__version__}
+        (part / _RESULT).write_text(json.dumps(values, indent=1), encoding="utf-8")
+        new = {file.name for file in part.iterdir()}
+    for old in list(own.iterdir()):
+        if old.suffix in (".json", ".png", ".keras") and old.name not in new and not old.name.startswith("."):
+            old.unlink()
+    return SavedResult(values, {name: own / f"{_file_name(name)}.png" for name in result.figures})
 
 
 def load_result(task: Task, folder: Path, *, seed: int, quick: bool) -> SavedResult | None:
@@ -80,10 +77,6 @@ def load_result(task: Task, folder: Path, *, seed: int, quick: bool) -> SavedRes
     if found != (seed, quick, hepnn.__version__) or not all(map(Path.exists, pictures.values())):
         return None
     return SavedResult(values, pictures)
-
-
-def _cannot_keep(folder: Path, error: OSError) -> OutputError:
-    return OutputError(f"asked to keep a result in {folder}; {error}. Choose another folder with -o.")
 
 
 def _file_name(name: str) -> str:

@@ -1,4 +1,8 @@
+import functools
+import multiprocessing
 import os
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +54,40 @@ def test_an_error_in_another_process_arrives():
 def test_a_process_that_dies_is_named():
     with pytest.raises(HepnnError, match=r"a worker process of 2 ended without an answer.*processes=1"):
         list(in_order(die, blocks_of(20, size=10, seed=1), processes=2))
+
+
+def work_for_ever(folder):
+    for _ in in_order(functools.partial(leave_id, folder=folder), blocks_of(1000, size=1, seed=0), processes=2):
+        pass
+
+
+def leave_id(block, *, folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(0.01)
+
+
+def is_alive(process):
+    status = Path(f"/proc/{process}/status")
+    try:
+        return "(zombie)" not in status.read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are looked up in /proc")
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path):
+    parent = multiprocessing.get_context("spawn").Process(target=work_for_ever, args=(tmp_path,))
+    parent.start()
+    while len(list(tmp_path.iterdir())) < 2:
+        assert parent.is_alive()
+        time.sleep(0.05)
+    parent.kill()
+    parent.join()
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    end = time.monotonic() + 30
+    while any(map(is_alive, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(is_alive, workers))
 
 
 def test_results_prepared_by_a_thread_come_in_order():

@@ -165,7 +165,7 @@ def test_saving_again_leaves_nothing_of_the_earlier_result(installed, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_refused(installed, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match=r"asked to keep a result in .*file.*Choose another folder with -o"):
+    with pytest.raises(OutputError, match=r"asked to write .*toy-task; Not a directory"):
         save_result(installed.run(), tmp_path / "file")
 
 
