@@ -12,6 +12,7 @@ import importlib
 import logging
 import re
 import secrets
+import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -78,13 +79,31 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
                 f"asked for the Dask scheduler at {client!r}, which is no address. Its address looks like tcp://host:8786."
             )
         if not isinstance(client, distributed.Client):
+            opened.enter_context(_quiet(logging.getLogger("distributed.client")))  # a ClusterError says it
             try:
                 client = opened.enter_context(distributed.Client(client, timeout=_CONNECT, set_as_default=False))
             except (OSError, TimeoutError, ValueError) as error:
                 raise ClusterError(
                     f"asked for the Dask scheduler at {client}; {error}. Its address looks like tcp://host:8786."
                 ) from error
+        if workers is not None:
+            client.run(_leave_interrupts_to_the_client)
         yield client
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _leave_interrupts_to_the_client() -> None:
+    """Ctrl-C reaches all processes of a terminal; workers are ended by the one that started them, without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def compute(
@@ -104,15 +123,15 @@ def run(work: Callable[[int], T], indices: Iterable[int], *, client: Any) -> Gen
         client: a ``distributed.Client``.
 
     Raises:
-        ClusterError: the workers cannot take the work, or died of a piece several times.
+        ClusterError: the workers cannot take the work, or died of a piece several times; or the scheduler is gone.
         HepnnError: what the work raises, as in one process.
     """
-    name = f"hepnn-{secrets.token_hex(4)}"
+    name, address = f"hepnn-{secrets.token_hex(4)}", client.scheduler.address
     try:
         client.register_plugin(_WorkOnWorker(work), name=name)
     except Exception as error:
         raise ClusterError(
-            f"asked to hand work to the workers of {client.scheduler.address}; {type(error).__name__}: {error}. They need "
+            f"asked to hand work to the workers of {address}; {type(error).__name__}: {error}. They need "
             "hepnn and, where a tagger has functions of your own, the modules of those."
         ) from error
     futures = {client.submit(_piece, name, index, key=f"{name}-{index}") for index in indices}
@@ -128,9 +147,15 @@ def run(work: Callable[[int], T], indices: Iterable[int], *, client: Any) -> Gen
             f"asked for {error.task}; the workers that took it died, the last at {error.last_worker.address}. Look for "
             "the reason in their logs; if it was memory, take a smaller step."
         ) from error
+    except distributed.client.CancelledError as error:
+        raise ClusterError(
+            f"asked the Dask scheduler at {address} for results; {str(error).splitlines()[0]} Give the same command again "
+            "once it is back."
+        ) from error
     finally:
-        client.cancel(list(futures))
-        client.unregister_worker_plugin(name)
+        if client.status == "running":
+            client.cancel(list(futures))
+            client.unregister_worker_plugin(name)
 
 
 def in_order(found: Iterable[tuple[int, T]]) -> Iterator[T]:

@@ -9,8 +9,8 @@ distributed = pytest.importorskip("distributed")
 
 
 @contextlib.contextmanager
-def local(n_workers, *, processes=False):
-    """A client of workers on this machine; processes take seconds to start, and threads do for what needs no processes."""
+def local(n_workers):
+    """A client of workers that are threads: processes take seconds to start."""
     settings = {
         "threads_per_worker": 1,
         "dashboard_address": "127.0.0.1:0",
@@ -18,7 +18,7 @@ def local(n_workers, *, processes=False):
         "memory_limit": None,
     }
     with (
-        distributed.LocalCluster(n_workers=n_workers, processes=processes, **settings) as made,
+        distributed.LocalCluster(n_workers=n_workers, processes=False, **settings) as made,
         distributed.Client(made, set_as_default=False) as client,
     ):
         yield client

@@ -119,7 +119,7 @@ main()
 """
 
 
-def test_a_command_that_is_killed_is_finished_by_workers_that_do_the_rest(files, tagger, plain, tmp_path):
+def test_a_command_that_is_killed_is_finished_by_workers_that_do_the_rest(files, tagger, plain, client, tmp_path):
     folder = tagger.save(tmp_path / "tagger")
     output, parts = tmp_path / "scores.parquet", tmp_path / "scores.parquet.parts"
     options = ["tag", *files, "--tagger", str(folder), "-o", str(output), "--step", str(STEP), "--part", "1/1"]
@@ -131,7 +131,7 @@ def test_a_command_that_is_killed_is_finished_by_workers_that_do_the_rest(files,
     running.wait()
     n_done = len(list(parts.glob("[!.]*.npz")))
     assert 5 <= n_done < 2 * N_FILES
-    (done,) = tag(files, tagger, output, step=STEP, workers=1)
+    (done,) = tag(files, tagger, output, step=STEP, client=client)
     assert (n_done - 1) * 10 <= done.n_reused < 500
     assert output.read_bytes() == plain
     assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.parquet", "tagger"]
@@ -265,12 +265,22 @@ def test_wrong_clusters_are_refused(files, tagger, tmp_path, monkeypatch):
         tag(files[0], tagger, output, workers=1)
 
 
+def test_a_scheduler_that_goes_away_is_named(files, tagger, tmp_path):
+    settings = {"step": STEP, "progress": lambda _: client.cluster.close()}
+    with (
+        local(1) as client,
+        pytest.raises(ClusterError, match=r"scheduler at inproc://.* for results; .*once it is back"),
+    ):
+        tag(files, tagger, tmp_path / "scores.root", client=client, **settings)
+    assert list((tmp_path / "scores.root.parts").glob("*.npz"))
+
+
 # processes, which share a cluster in the order of these tests: the last leaves it with a worker that kills itself
 
 
 @pytest.fixture(scope="module")
 def processes():
-    with local(2, processes=True) as made:
+    with cluster.connected(workers=2) as made:
         yield made
 
 
