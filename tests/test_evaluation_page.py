@@ -1,13 +1,15 @@
 """The evaluation's folder: a page that needs nothing else, all numbers as JSON, and what to beware of first."""
 
+import itertools
 import json
 import os
+import shutil
 
 import awkward as ak
 import numpy as np
 import pytest
 
-from hepnn import Tagger, read_jets
+from hepnn import Tagger, evaluation_page, read_jets
 from hepnn.assessment import assess, elsewhere
 from hepnn.cautions import warnings_of, warnings_of_others
 from hepnn.errors import InputError, OutputError
@@ -21,6 +23,7 @@ from hepnn.roc import auc_difference
 from hepnn.working_points import find_working_point
 from tests.browser import BROWSER, browser
 from tests.conftest import make_jets
+from tests.crashes import content, unfinished
 
 N = 600
 COLUMNS = ("pt", "abs_eta")
@@ -196,3 +199,29 @@ def test_taggers_are_called_by_their_folder_and_none_is_compared_with_itself(run
     code, _, err = run("evaluate", tmp_path / "test.root", *several, "--tagger", folders[0], "--signal", "quark")
     assert code == 2
     assert "with itself" in err
+
+
+def test_an_earlier_evaluation_stays_until_the_new_one_is_complete(folder, assessment, sample, tmp_path, monkeypatch):
+    there = tmp_path / "report"
+    shutil.copytree(folder, there)
+    (there / "notes.txt").write_text("of the reader")
+    before = content(there)
+
+    def write(beside=None):
+        write_evaluation(assessment, sample, there, about=About({}, {}), beside=beside, overwrite=True)
+
+    def interrupted(part):
+        assert (part / "results.json").exists()
+        raise KeyboardInterrupt
+
+    real = evaluation_page.pictures_of
+    monkeypatch.setattr(evaluation_page, "pictures_of", lambda *of: itertools.islice(real(*of), 2))
+    with pytest.raises(KeyboardInterrupt):
+        write(beside=interrupted)
+    assert content(there) == before
+    assert unfinished(there) == []
+    write()
+    after = content(there)
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] == before[name]} > {"notes.txt", "quark_mistag_10.json"}
+    assert after["results.json"] != before["results.json"]

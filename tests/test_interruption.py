@@ -122,10 +122,14 @@ def trial(request, there, tmp_path_factory):
     return Trial(request.param, there, tmp_path_factory.mktemp("trial"))
 
 
-every_command = pytest.mark.parametrize("trial", COMMANDS, indirect=True, scope="module")
+def commands_but(*names):
+    """Parametrises a test with all commands but those, which take too long for it and do there what others do."""
+    return pytest.mark.parametrize(
+        "trial", [each for each in COMMANDS if each not in names], indirect=True, scope="module"
+    )
 
 
-@every_command
+@commands_but("tag, in shares")
 @pytest.mark.parametrize("end", ["signal", "full disk"])
 def test_a_command_that_is_stopped_at_any_step_leaves_the_old_output_or_the_new(trial, end):
     for n in range(1, 100):
@@ -143,7 +147,7 @@ def test_a_command_that_is_stopped_at_any_step_leaves_the_old_output_or_the_new(
     assert n > 2
 
 
-@every_command
+@commands_but("evaluate, a picture")
 def test_a_command_that_is_killed_at_any_step_leaves_the_old_output_or_the_new(trial):
     for n in range(1, 100):
         trial.begin()
@@ -155,7 +159,7 @@ def test_a_command_that_is_killed_at_any_step_leaves_the_old_output_or_the_new(t
     assert n > 3
 
 
-@every_command
+@commands_but("evaluate, a picture", "tag, in shares")
 @pytest.mark.parametrize("killed", [False, True], ids=["full disk", "killed"])
 def test_a_command_that_stops_in_the_middle_of_a_write_leaves_the_old_output(trial, killed, tmp_path):
     """Its files cannot grow beyond a limit, which is an error, or kills it."""
@@ -186,7 +190,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@every_command
+@commands_but("evaluate, a picture")
 def test_a_command_on_a_full_disk_says_so_and_leaves_the_old_output(trial, small_disk):
     out = small_disk / "out"
     shutil.copytree(trial.earlier, out)
@@ -204,8 +208,8 @@ def test_a_command_on_a_full_disk_says_so_and_leaves_the_old_output(trial, small
     assert unfinished(out) == []
 
 
-def tag_again_and_again(jets, tagger, output, overwrite):
-    """Tags a file several times; for a process of its own."""
+def tag_again(jets, tagger, output, overwrite):
+    """Tags a file twice; for a process of its own."""
     arguments = ("tag", jets, "--tagger", tagger, "-o", output)
     codes = [command(*arguments, *["--overwrite"] * overwrite)[0] for _ in range(2)]
     os._exit(0 if set(codes) == {0} else 1)
@@ -215,10 +219,7 @@ def test_eight_processes_that_write_into_one_folder_do_not_meet(there, tmp_path)
     for seed in range(8):
         shutil.copy(there / f"jets{1 + seed % 2}.root", tmp_path / f"jets{seed}.root")
     out = tmp_path / "scores/"
-    many = [
-        start(tag_again_and_again, tmp_path / f"jets{seed}.root", there / "tagger", f"{out}/", True)
-        for seed in range(8)
-    ]
+    many = [start(tag_again, tmp_path / f"jets{seed}.root", there / "tagger", f"{out}/", True) for seed in range(8)]
     assert list(map(ended, many)) == [0] * 8
     alone = {}
     for seed in (0, 1):
@@ -231,7 +232,7 @@ def test_eight_processes_that_write_into_one_folder_do_not_meet(there, tmp_path)
 @pytest.mark.parametrize("overwrite", [False, True], ids=["refused", "overwritten"])
 def test_of_eight_processes_that_write_one_file_one_wins_whole(there, tmp_path, overwrite):
     out = tmp_path / "scores.root"
-    many = [start(tag_again_and_again, jets(there, 1 + i % 2), there / "tagger", out, overwrite) for i in range(8)]
+    many = [start(tag_again, jets(there, 1 + i % 2), there / "tagger", out, overwrite) for i in range(8)]
     codes = list(map(ended, many))
     assert codes == [0 if overwrite else 1] * 8  # each is refused at the latest when it comes again
     whole = []
