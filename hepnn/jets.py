@@ -133,7 +133,8 @@ def labels_of(jets: ak.Array, y: Any = None) -> npt.NDArray[Any]:
         if missing.any():
             raise InputError(
                 f"asked for the jets' classes; {int(missing.sum())} of {len(y)} have none, first jet "
-                f"{int(missing.argmax())}. Select those with a label: jets[~ak.is_none(jets.label)]."
+                f"{int(missing.argmax())}. Select those with a label: jets[~ak.is_none(jets.label)], or with the selection "
+                "has_label where they are read."
             )
         y = ak.to_numpy(ak.drop_none(y, axis=0))
     labels = np.asarray(y)

@@ -4,43 +4,36 @@ What has no meaning is an error, which names the first such jet and how to leave
 but hardly comes from a detector, is counted, and said once as a `hepnn.errors.HepnnWarning` and on the page of an
 evaluation: `odd_in`, `repeated_in`. A jet has a score that is NaN only where a selection left it out.
 
-==========================================================  ==============================================================
-what is found                                               what becomes of it
-==========================================================  ==============================================================
-pt, eta, phi or energy of a jet, particle or cell missing   error; ``--select is_sound`` leaves such jets out, with NaN as
-(None, NaN) or infinite, or a momentum beyond any number    their scores and each row in its place
-pt or energy of a particle, or of a jet with particles, 0   the same; of cells both can be, since noise is, and so can
-or negative                                                 energies be of showers
-pt and energy 0 of a jet without particles                  a score, as of any jet without particles
-energy below the momentum                                   mass 0; counted for particles if by more than a hundredth
-negative mass in a schema's ``energy_from_mass``            counts as m² < 0, as in ROOT
-η of a particle beyond ±10                                  counted; features are cut at their limits
-φ beyond ±π                                                 the same score as within; beyond ±2π counted, it may be degrees
-more particles than ``max_particles``                       the hardest count; training and ``hepnn inspect`` say how many
-                                                            jets were cut; more than 5,000 in one jet are counted
-the same particle twice in a jet                            both count; counted
-charge or a flag missing or infinite                        error where a feature needs it; in images neither charged nor
-                                                            neutral
-pid missing, infinite, no whole number                      a particle of no kind, without charge; counted
-impact parameter or time missing                            0, the feature's value for that
-no jets in a file                                           no rows; error where none of the files has any to train or
-                                                            judge with
-no pixel filled, or pixels that sum up to 0 or less         a score; the image is not normalised
-jets of one class only, or a class with a single jet        error in training and evaluating
-jets that come more than once                               counted in training, evaluating and ``hepnn convert``: errors
-                                                            come out too small, and validation is no test
-validation jets that are trained on, too                    counted in training
-two labels at once                                          error, with file and entry
-no label                                                    tagged; error in training and evaluating, and
-                                                            ``--select has_label`` leaves such jets out
-label that the tagger does not know                         tagged; error in evaluating; a name of the schema's labels is
-                                                            true of its jets: ``--select "quark | gluon"``
-weight missing, NaN or infinite; weights that sum to 0      error
-negative weight                                             error in training, where the loss would have no bound; counted
-                                                            in evaluating
-score of another program missing, NaN or infinite           error; the selection that it was made with leaves the jet out
-column of an evaluation missing, NaN or infinite            left out where it is shown; counted
-==========================================================  ==============================================================
+- pt, eta, phi or energy of a jet, particle or cell missing (None, NaN) or infinite, or a momentum beyond any number:
+  error; with ``--select is_sound`` such jets have NaN for scores, and the others keep their place.
+- pt or energy of a particle 0 or negative, or of a jet that has particles: the same.
+- energy of a cell or shower 0 or negative, as noise makes it: images take it; error where a feature is its logarithm.
+- pt and energy 0 of a jet without particles: a score, as of any jet without particles.
+- energy below the momentum: mass 0; counted for particles if by more than a hundredth.
+- negative mass in a schema's ``energy_from_mass``: stands for m² < 0, as in ROOT.
+- η of a particle beyond ±10: counted; features are cut at their limits.
+- φ beyond ±π: the same score as within; counted beyond ±2π, since it may be degrees.
+- more particles than ``max_particles``: the hardest count; training and ``hepnn inspect`` say how many jets were cut;
+  counted if more than 5,000.
+- the same particle twice in a jet: both count; counted.
+- charge or a flag missing or infinite: error where a feature needs it; in images neither charged nor neutral.
+- pid missing, infinite or no whole number: a particle of no kind, without charge; counted.
+- impact parameter or time missing: 0, the feature's value for that.
+- no pixel filled, or pixels that sum up to 0 or less: a score; the image is not normalised.
+- no jets in a file: no rows; error where no file has any to train or judge with.
+- jets of one class only, or a class with a single jet: error in training and, of one class, in evaluating.
+- jets that come more than once: counted in training, evaluating and ``hepnn convert``: errors come out too small, and
+  validation is no test.
+- validation jets that are trained on, too: counted in training.
+- two labels at once: error, with file and entry.
+- no label: tagged; error in training and evaluating; ``--select has_label`` leaves such jets out.
+- a label that the tagger does not know: tagged; error in evaluating; ``--select "quark | gluon"`` takes jets of the
+  schema's classes.
+- a weight missing, NaN or infinite; weights of a class that sum to 0: error.
+- a negative weight: error in training, where the loss would have no bound; counted in evaluating.
+- a score of another program missing, NaN or infinite: error; the selection that the scores were made with leaves such
+  jets out.
+- a column of an evaluation missing, NaN or infinite: left out where it is shown; counted.
 """
 
 from __future__ import annotations
@@ -84,7 +77,7 @@ def check_momenta(jets: ak.Array) -> None:
         jets: (jet,) records that keep the contract of `hepnn.jets`.
 
     Raises:
-        InputError: as the table says; it names the first field and the first jets.
+        InputError: as said above; it names the first field and the first jets.
     """
     for what, field, wrong in _unsound(jets):
         if wrong.any():

@@ -292,6 +292,8 @@ def test_each_collection_can_have_its_own_encoder(jets):
     [
         ("gruu", {}, r"asked for the model 'gruu'; closest: 'gru'"),
         ("gru", {"unit": (3,)}, r"asked for the option 'unit' of the model 'gru'; closest: 'units'"),
+        ("gru", {"units": 3}, r"asked for the model 'gru' with units=3; it cannot be built: .*it is units=\("),
+        ("gru", {"units": ("many",)}, r"with units=\('many',\); it cannot be built"),
         ("gru", {"readout": ("median",)}, r"asked for the read-out 'median'; known: "),
         ("gru", {"cell": "rnn"}, r"recurrent cell 'rnn'; known: gru, lstm"),
         ("gru", {"encoder": {"tracks": (3,)}}, r"by collection; found tracks but no 'particles'"),

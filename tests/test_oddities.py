@@ -408,7 +408,7 @@ def labelled(tmp_path, **labels):
 def test_two_labels_at_once_are_refused_and_none_is_left_out_if_asked(tmp_path):
     flags = np.array([True, True, False, False, True, False])
     path = labelled(tmp_path, quark=flags, gluon=~flags | (np.arange(6) == 4))
-    with pytest.raises(SchemaError, match=r"labels.root:tree, entries 0 to 6: .*entry 4 is quark and gluon"):
+    with pytest.raises(SchemaError, match=r"labels.root:tree, entries 0 to 6: .*jet 4 of these is quark and gluon"):
         read_jets(path)
     path = labelled(tmp_path, quark=flags, gluon=~flags & (np.arange(6) != 5))
     assert read_jets(path).label.tolist() == ["quark", "quark", "gluon", "gluon", "quark", None]

@@ -113,7 +113,7 @@ def test_branches_that_fit_no_schema_say_what_is_lacking():
 
 def test_two_labels_at_once_are_an_error(mine, columns):
     both = Schema.from_dict({**mine.to_dict(), "labels": {"bottom": "flavour > 0", "light": "flavour < 4"}})
-    with pytest.raises(SchemaError, match="1 jets have several labels; entry 2 is bottom and light"):
+    with pytest.raises(SchemaError, match="1 jets have several labels; jet 2 of these is bottom and light"):
         jets_from_columns(columns, both)
 
 

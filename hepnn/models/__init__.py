@@ -87,7 +87,7 @@ def build_model(
         options: keyword arguments of the network's function.
 
     Raises:
-        InputError: unknown model or option.
+        InputError: unknown model or option, or one that the network cannot be built with.
     """
     function = resolve_model(name)
     options = dict(options or {})
@@ -97,4 +97,14 @@ def build_model(
         for key in options:
             if key not in known:
                 raise InputError(f"asked for the option {key!r} of the model {name!r}; closest: {closest(key, known)}.")
-    return function(inputs, n_classes, **options)
+    try:
+        return function(inputs, n_classes, **options)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError) or not options or name not in MODELS:  # one's own function speaks for itself
+            raise
+        said = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        usual = ", ".join(f"{key}={parameters[key].default!r}" for key in options)
+        raise InputError(
+            f"asked for the model {name!r} with {said}; it cannot be built: {str(error).splitlines()[0][:200]}. Without "
+            f"them it is {usual}. On the command line a list of one has its comma: --option units=64,"
+        ) from error

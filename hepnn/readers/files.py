@@ -128,7 +128,8 @@ def open_jets(
         source: ``file.root``, ``file.root:tree``, a glob, a folder, a URL, or several of these.
         schema: how the files spell jets: built-in name, TOML file, or "auto" to find it from the branches.
         tree: name of the tree; None to find it.
-        select: a formula of the jets' fields, such as ``pt > 500 & abs(eta) < 2``; jets that fail are left out.
+        select: a formula of the jets' fields, such as ``pt > 500 & abs(eta) < 2``; jets that fail are left out. Names of
+            classes, ``has_label`` and ``is_sound`` (`hepnn.oddities`) are true of such jets.
         observers: branches to copy to the jets under their own names.
         bad_files: "fail" at a damaged or differing file, or "skip" it.
 

@@ -198,8 +198,8 @@ def _labels(flags: Mapping[str, Any], schema: Schema, n_jets: int) -> ak.Array:
         row = int(np.argmax(n_true > 1))
         both = [name for name, is_true in zip(flags, table[:, row], strict=True) if is_true]
         raise SchemaError(
-            f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; entry "
-            f"{row} is {' and '.join(both)}. Make the label formulas exclude each other."
+            f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; jet "
+            f"{row} of these is {' and '.join(both)}. Make the label formulas exclude each other."
         )
     names = ak.Array([*flags, None])
     return names[np.where(n_true == 1, table.argmax(axis=0), len(flags))]
