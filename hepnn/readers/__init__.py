@@ -6,7 +6,8 @@ with it. `jets_of` makes jets of arrays that somebody else has read.
 
 ROOT (TTree and RNTuple), Parquet, HDF5 and npz files are known by their first bytes; how particles hang on jets is
 the layout of the schema. A step of a ROOT file needs at least one basket of one branch in memory: a file written with
-huge baskets is read with as much memory as its largest one takes.
+huge baskets is read with as much memory as its largest one takes. What is decompressed for the next step, while this one
+is in use, takes as much again, up to 256 MB.
 """
 
 from __future__ import annotations

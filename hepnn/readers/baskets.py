@@ -51,19 +51,21 @@ class Baskets:
     def __init__(self, branches: Mapping[str, Any], *, threads: Executor) -> None:
         self._threads = threads
         self._branches: dict[str, Any] = {}
+        self._offsets: dict[str, list[int]] = {}
         self._entry_bytes: dict[str, int] = {}
         self._made: dict[str, dict[int, Future[Any]]] = {}
         self._contexts: dict[str, dict[str, Any]] = {}
         room = _MOST_BYTES
         for name, branch in branches.items():
-            offsets = getattr(branch, "entry_offsets", ())  # an RNTuple's field has none
+            offsets = list(getattr(branch, "entry_offsets", ()))  # an RNTuple's field has none
             if len(offsets) < 2 or isinstance(branch.interpretation, AsGrouped):
                 continue
             entry_bytes = -(-int(branch.uncompressed_bytes) // max(int(branch.num_entries), 1))
             largest = int(np.diff(offsets).max()) * entry_bytes
             if largest <= room:
                 room -= largest
-                self._branches[name], self._entry_bytes[name], self._made[name] = branch, entry_bytes, {}
+                self._branches[name], self._offsets[name], self._made[name] = branch, offsets, {}
+                self._entry_bytes[name] = entry_bytes
                 self._contexts[name] = {**branch.context, "forth": threading.local()}
 
     def request(self, first: int, last: int, *, ahead: bool = False) -> None:
@@ -97,8 +99,7 @@ class Baskets:
         there = [(name, number) for name, made in self._made.items() for number in made]
         there += [(name, number) for name, number, _ in more]
         return sum(
-            int(self._branches[name].entry_offsets[number + 1] - self._branches[name].entry_offsets[number])
-            * self._entry_bytes[name]
+            int(self._offsets[name][number + 1] - self._offsets[name][number]) * self._entry_bytes[name]
             for name, number in there
         )
 
@@ -109,7 +110,7 @@ class Baskets:
         """
         columns = {}
         for name, branch in self._branches.items():
-            made, offsets = self._made[name], branch.entry_offsets
+            made, offsets = self._made[name], self._offsets[name]
             numbers = [number for number in made if offsets[number] < last and first < offsets[number + 1]]
             needed = {position: made[number] for position, number in enumerate(sorted(numbers))}
             bounds = offsets[min(numbers) : max(numbers) + 2] if numbers else [0]
