@@ -36,7 +36,7 @@ ORDER = [
     "images",
     "calo_images",
     "representations",
-    "layers",
+    "layers recurrent_layers",
     "models",
     "detection",
     "transfer",
