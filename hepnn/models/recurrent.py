@@ -23,7 +23,7 @@ from hepnn.tensors import TensorSpec
 
 __all__ = ["gru", "lstm", "recurrent"]
 
-_CELLS = {"gru": GRU, "lstm": LSTM}
+_CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
 
 
 def recurrent(
