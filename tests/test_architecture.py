@@ -38,7 +38,7 @@ ORDER = [
     "images",
     "calo_images",
     "representations",
-    "layers",
+    "layers recurrent_layers",
     "models",
     "detection",
     "transfer",

@@ -18,11 +18,12 @@ from hepnn.errors import InputError
 from hepnn.layers import KeepFirstSlot
 from hepnn.models.blocks import encode, head, per_collection, read_out
 from hepnn.models.inputs import cloud_inputs
+from hepnn.recurrent_layers import GRU, LSTM
 from hepnn.tensors import TensorSpec
 
 __all__ = ["gru", "lstm", "recurrent"]
 
-_CELLS = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}
+_CELLS: dict[str, Any] = {"gru": GRU, "lstm": LSTM}
 
 
 def recurrent(

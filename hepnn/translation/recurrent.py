@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from hepnn import recurrent_layers
 from hepnn.translation.graph import Graph, Value
 
 __all__ = ["bidirectional", "keep_first_slot", "one_way"]
@@ -58,6 +59,8 @@ def _lstm(layer: Any) -> tuple[_Weights, dict[str, Any]]:
 _CELLS: dict[type, tuple[str, Callable[[Any], tuple[_Weights, dict[str, Any]]]]] = {
     keras.layers.GRU: ("GRU", _gru),
     keras.layers.LSTM: ("LSTM", _lstm),
+    recurrent_layers.GRU: ("GRU", _gru),
+    recurrent_layers.LSTM: ("LSTM", _lstm),
 }
 
 
@@ -70,7 +73,7 @@ def keep_first_slot(graph: Graph, layer: Any, mask: Value) -> Value:
 
 
 def one_way(graph: Graph, layer: Any, values: Value, mask: Value | None = None) -> Value:
-    """`keras.layers.GRU` and `keras.layers.LSTM`, read forwards."""
+    """A GRU or LSTM, of Keras or of `hepnn.recurrent_layers`, read forwards."""
     if layer.go_backwards:
         graph.refuse("reads backwards on its own; known is that within Bidirectional")
     sequence, last = _read(graph, [layer], values, mask, direction="forward")
@@ -82,7 +85,7 @@ def one_way(graph: Graph, layer: Any, values: Value, mask: Value | None = None) 
 
 
 def bidirectional(graph: Graph, layer: Any, values: Value, mask: Value | None = None) -> Value:
-    """`keras.layers.Bidirectional` around a GRU or LSTM."""
+    """`keras.layers.Bidirectional` around a GRU or LSTM, as `one_way`."""
     if layer.merge_mode not in _MERGES:
         graph.refuse(f"joins its directions by {layer.merge_mode!r}; known: {', '.join(_MERGES)}")
     sequence, last = _read(graph, [layer.forward_layer, layer.backward_layer], values, mask, direction="bidirectional")

@@ -21,6 +21,7 @@ OPTIONS = {
 
 
 def keras_model(cell, n_classes=2):
+    """Our network."""
     import keras
 
     from hepnn.models import build_model
@@ -28,6 +29,18 @@ def keras_model(cell, n_classes=2):
     keras.utils.set_random_seed(0)
     specs = {"particles": TensorSpec((None, len(FEATURES)), fixed_scaling(FEATURES))}
     return build_model(cell, specs, n_classes=n_classes, options=OPTIONS)
+
+
+def plain_model(cell, n_classes=2):
+    """The same network with the same weights, and Keras' own recurrent layer in place of ours."""
+    from unittest import mock
+
+    import keras
+
+    from hepnn.models import recurrent
+
+    with mock.patch.dict(recurrent._CELLS, {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}):
+        return keras_model(cell, n_classes)
 
 
 def torch_model(cell, weights, *, n_classes=2, scaled=True):

@@ -10,7 +10,7 @@ import pytest
 from hepnn import toy_jets
 from hepnn.batches import BucketedBatches
 from tests.benchmarks import racing
-from tests.benchmarks.network import CLOUD, MAX_PARTICLES, keras_model, torch_model
+from tests.benchmarks.network import CLOUD, MAX_PARTICLES, keras_model, plain_model, torch_model
 
 N_JETS, BATCH = 2048, 128
 LEARNING_RATE = 1e-3
@@ -23,8 +23,7 @@ def batches():
     return BucketedBatches(clouds, targets, None, batch_size=BATCH, n_buckets=20, seed=0)
 
 
-def compiled(cell, *, jit_compile):
-    model = keras_model(cell)
+def compiled(model, *, jit_compile):
     optimizer = keras.optimizers.Adam(LEARNING_RATE)
     model.compile(optimizer, loss="sparse_categorical_crossentropy", jit_compile=jit_compile)
     return model
@@ -32,12 +31,12 @@ def compiled(cell, *, jit_compile):
 
 def epoch_of_keras(cell, batches):
     """An epoch on the batches as `hepnn.training` does it: one step, compiled for all lengths."""
-    model = compiled(cell, jit_compile=False)
+    model = compiled(keras_model(cell), jit_compile=False)
     return lambda: model.fit(batches.dataset(), verbose=0, shuffle=False)
 
 
 def epoch_of_padded(cell, padded, targets, *, jit_compile):
-    model = compiled(cell, jit_compile=jit_compile)
+    model = compiled(plain_model(cell), jit_compile=jit_compile)
     return lambda: model.fit(padded, targets, batch_size=BATCH, verbose=0)
 
 
@@ -66,7 +65,7 @@ def same_scores(cell, batches):
 
     model = keras_model(cell)
     inputs = batches.tensors.pad(np.arange(200))
-    expected = model.predict(batches.tensors.pad(np.arange(200), length=MAX_PARTICLES), verbose=0)
+    expected = plain_model(cell).predict(batches.tensors.pad(np.arange(200), length=MAX_PARTICLES), verbose=0)
     np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, rtol=0, atol=1e-5)
     lengths = torch.from_numpy(inputs["particles_mask"].sum(axis=1)).clamp(min=1)
     with torch.no_grad():
