@@ -161,7 +161,7 @@ def tag(
             for chunk, tensors in chunks
         )
         targets = writing.targets([table.file for table in files.plan.tables])
-        done = writing.write(_counted(rows, tally), targets, progress)
+        done = writing.write(map(tally.add, rows), targets, progress)
     for text in warnings_of_drift(drifts(tagger.seen_, tally.counts)):
         warnings.warn(text, HepnnWarning, stacklevel=2)
     warn_of_odd(tally.odd)
@@ -174,16 +174,11 @@ class _Tally(NamedTuple):
     counts: Counts
     odd: Counter[str]
 
-    def add(self, rows: ScoreRows) -> None:
+    def add(self, rows: ScoreRows) -> ScoreRows:
+        """Returns the rows."""
         self.counts.update(add_counts(self.counts, rows.counts or {}))
         self.odd.update(rows.odd)
-
-
-def _counted(rows: Iterable[ScoreRows], tally: _Tally) -> Iterator[ScoreRows]:
-    """The rows, each added to the tally."""
-    for each in rows:
-        tally.add(each)
-        yield each
+        return rows
 
 
 def _check_classes(point: WorkingPoint, tagger: Any) -> None:
@@ -278,7 +273,7 @@ def _tag_in_parts(
         }
     )
     before = {index: rows for index in indices if (rows := folder.about(job.keys[index])) and not rows.damage}
-    n_jets = sum(rows.n_jets for rows in _counted(before.values(), tally))
+    n_jets = sum(rows.n_jets for rows in map(tally.add, before.values()))
     with contextlib.ExitStack() as opened:
         left = [index for index in indices if index not in before]
         if left and (workers is not None or client is not None):
