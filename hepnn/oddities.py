@@ -33,7 +33,8 @@ evaluation: `odd_in`, `repeated_in`. A jet has a score that is NaN only where a 
 - a negative weight: error in training, where the loss would have no bound; counted in evaluating.
 - a score of another program missing, NaN or infinite: error; the selection that the scores were made with leaves such
   jets out.
-- a column of an evaluation missing, NaN or infinite: left out where it is shown; counted.
+- a column of an evaluation missing, NaN or infinite: left out where it is shown; counted. Of the mass that is to be
+  kept from sculpting: error.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def odd_in(jets: ak.Array) -> dict[str, int]:
         "jets with |φ| above 2π (degrees?)": np.count_nonzero(np.abs(_numbers(jets.phi)) > _GREATEST_PHI),
     }
     if members == "particles":
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):  # scores of other programs are judged on whatever jets there are
             found["particles of less energy than momentum"] = np.count_nonzero(
                 energy < _LEAST_ENERGY * pt * np.cosh(eta)
             )

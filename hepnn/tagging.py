@@ -162,7 +162,7 @@ def tag(
             for chunk, tensors in chunks
         )
         targets = writing.targets([table.file for table in files.plan.tables])
-        done = writing.write(_counted(rows, tally), targets, progress)
+        done = writing.write(map(tally.add, rows), targets, progress)
     for text in warnings_of_drift(drifts(tagger.seen_, tally.counts)):
         warnings.warn(text, HepnnWarning, stacklevel=2)
     warn_of_odd(tally.odd)
@@ -175,16 +175,11 @@ class _Tally(NamedTuple):
     counts: Counts
     odd: Counter[str]
 
-    def add(self, rows: ScoreRows) -> None:
+    def add(self, rows: ScoreRows) -> ScoreRows:
+        """Returns the rows."""
         self.counts.update(add_counts(self.counts, rows.counts or {}))
         self.odd.update(rows.odd)
-
-
-def _counted(rows: Iterable[ScoreRows], tally: _Tally) -> Iterator[ScoreRows]:
-    """The rows, each added to the tally."""
-    for each in rows:
-        tally.add(each)
-        yield each
+        return rows
 
 
 def _check_classes(point: WorkingPoint, tagger: Any) -> None:
@@ -277,7 +272,7 @@ def _tag_in_parts(
         make = functools.partial(cluster.compute, job.rows, client=client, workers=workers)
     before = folder.gather(keys, indices, make=make, progress=progress)
     made = [folder.about(keys[index]) for index in indices]
-    n_jets = sum(rows.n_jets for rows in _counted(filter(None, made), tally))
+    n_jets = sum(rows.n_jets for rows in map(tally.add, filter(None, made)))
     if part is not None:
         columns = tuple(folder.read(keys[indices[0]]).columns) if indices else ()
         n_entries, n_reused = (sum(map(ranges.size, which)) for which in (indices, before))

@@ -331,7 +331,20 @@ def test_a_negative_weight_is_counted_in_an_evaluation(trained, file):
     assert any("2.5% of the weights are negative" in text for text in warnings_of(made, sample, weights=weights))
 
 
-def test_scores_of_other_programs_that_are_not_finite_are_refused(trained, file):
+def judge_mass(path):
+    return judge(open_jets(path), friends=[parse_friend("score")], columns=["mass"])
+
+
+def test_scores_of_other_programs_are_judged_on_whatever_jets_there_are(file):
+    jets = ak.with_field(jets_of(), np.linspace(0, 1, 40), "score")
+    for change, _ in MOMENTA.values():
+        sample = judge(open_jets(file(change(jets))), friends=[parse_friend("score")], columns=["pt", "mass"])
+        assess(sample, signal="quark", against=["pt"])
+    with pytest.raises(InputError, match="asked for finite masses; those of 1 jets are not"):
+        assess(judge_mass(file(with_jet(jets, "eta", NAN))), signal="quark", mass="mass")
+
+
+def test_scores_of_other_programs_that_are_not_finite_are_refused(file):
     jets = with_jet(ak.with_field(jets_of(), np.linspace(0, 1, 40), "score"), "score", NAN)
     sample = judge(open_jets(file(jets)), friends=[parse_friend("score")])
     with pytest.raises(InputError, match=r"finite scores; those of 1 jets are not, first jet 7: nan\. Leave such"):
