@@ -64,7 +64,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt) as error:
         code = _say("interrupted", error.__cause__ or error, _INTERRUPTED)
     except SystemExit as error:
-        code = _say("terminated", error, _TERMINATED) if error.code == _TERMINATED else error.code
+        if error.code != _TERMINATED:
+            raise
+        code = _say("terminated", error, _TERMINATED)
     except OSError as error:  # of a disk that is full where no file of the user's was written
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
