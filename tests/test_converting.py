@@ -1,5 +1,6 @@
 """Converting on many processors: the folder of shards is that of one process, byte for byte."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,14 @@ def test_shards_that_are_there_stay_until_the_new_ones_are_complete(paths, clien
     assert content(tmp_path / "shards") == before
     made = convert(paths[1], tmp_path / "shards", client=client, overwrite=True)
     assert content(made.folder) != before
+
+
+def test_the_command_says_what_was_there_before(paths, client, run, tmp_path):
+    stopped(paths[0], tmp_path / "shards", client=client)
+    code, out, err = run("convert", paths[0], "-o", tmp_path / "shards", "--dask", client.scheduler.address)
+    assert code == 0
+    assert out.startswith(f"{tmp_path}/shards: {N_JETS} jets, gluon ")
+    assert f"0 jets in 0.0 s; {N_JETS} were done before" in re.sub(r"in \d+\.\d s", "in 0.0 s", err)
+    code, _, err = run("convert", paths[0], "-o", tmp_path / "more", "--dask", "localhost")
+    assert code == 11
+    assert "scheduler at 'localhost', which is no address" in err

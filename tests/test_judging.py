@@ -1,5 +1,7 @@
 """Judging: scores of other programs meet the right jets, whatever the files are, and are refused where rows differ."""
 
+import re
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -221,3 +223,15 @@ def test_what_one_process_refuses_workers_refuse(files, client):
             judge(open_jets(paths, select="pt > 1e9"), **settings)
         with pytest.raises(InputError, match="asked for the column 'ptt' of the jets; closest: 'pt'"):
             judge(open_jets(paths), columns=["ptt"], **settings)
+
+
+def test_the_command_prints_the_same_numbers(files, client, tagger, run, tmp_path):
+    paths, _ = files
+    command = ["evaluate", *paths, "--schema", "hepnn", "--tagger", tagger.save(tmp_path / "tagger"), "--json"]
+    printed = []
+    for where in ([], ["--dask", client.scheduler.address]):
+        code, out, err = run(*command, *where)
+        assert code == 0, err
+        assert re.search(rf"\n{2 * N} jets in \d+\.\d s\n", err)
+        printed.append(out)
+    assert printed[0] == printed[1]
