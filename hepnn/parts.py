@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zipfile
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ import awkward as ak
 import numpy as np
 
 from hepnn.errors import InputError, OutputError
+from hepnn.guarded import arrays_in, content_of, parse_json, seal, unseal
+from hepnn.readers import SkippedFile
 from hepnn.score_rows import ScoreRows
 from hepnn.staging import staged
+from hepnn.writers import FORMATS
 
 __all__ = ["SUFFIX", "Parts"]
 
@@ -27,8 +30,17 @@ SUFFIX = ".parts"
 """Added to the name of an output, for the folder of its parts."""
 
 _JOB = "job.json"
-_FORMAT = 1
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+_FORMAT = 2
+_KINDS: dict[str, Any] = {
+    "is_folder": bool,
+    "tree": str,
+    "file_format": str | None,
+    "skipped": list,
+    "parts": list,
+}
+_IS_KEY = re.compile("[0-9a-f]{32}")
+"""A key, as `hepnn.jobs.TaggingJob.keys` makes them."""
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 """What a damaged part raises when it is read."""
 
 
@@ -58,19 +70,20 @@ class Parts:
                 f"asked for the folder {self.folder}; {error.strerror or error}. Choose an output where you may write."
             ) from error
         with staged(self.folder / _JOB, overwrite=True) as path:
-            path.write_text(json.dumps({"format": _FORMAT, **job}, indent=1))
+            path.write_text(seal(json.dumps({"format": _FORMAT, **job}, indent=1)))
 
     def job(self) -> dict[str, Any]:
         """Returns what `begin` wrote.
 
         Raises:
-            InputError: there is no such folder, or it is of another version of hepnn.
+            InputError: there is no such folder, it is of another version of hepnn, damaged, or not as hepnn writes it.
         """
         try:
-            job: dict[str, Any] = json.loads((self.folder / _JOB).read_text())
+            job = unseal(content_of(self.folder / _JOB))
             if job["format"] != _FORMAT:
                 raise ValueError(f"its format is {job['format']}, this hepnn reads {_FORMAT}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            _check_job(job)
+        except _UNREADABLE as error:
             raise InputError(
                 f"asked for the parts in {self.folder}; {_JOB} cannot be read: {error}. Name the folder that "
                 "`hepnn tag --part i/n` wrote, *.parts."
@@ -98,11 +111,9 @@ class Parts:
     def about(self, key: str) -> ScoreRows | None:
         """Returns what is known of a range without its columns, or None if it is not there."""
         try:
-            with np.load(self._path(key), allow_pickle=False) as content:
-                rows = ScoreRows(*json.loads(str(content["about"]))["rows"])
+            return _rows(_about(arrays_in(self._path(key), only=["about"])))
         except _UNREADABLE:
             return None
-        return rows
 
     def read(self, key: str) -> ScoreRows:
         """Returns the rows of a range.
@@ -112,21 +123,39 @@ class Parts:
         """
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as content:  # a zip file, which has a checksum of every array
-                buffers = {name: content[name] for name in content.files}
-            about = json.loads(str(buffers.pop("about")))
-            rows = ScoreRows(*about["rows"])
+            buffers = arrays_in(path)  # each has its checksum
+            about = _about(buffers)
+            rows = _rows(about)
             if rows.damage:
                 return rows
             columns = ak.from_buffers(ak.forms.from_json(about["form"]), about["length"], buffers)
+            if not ak.is_valid(columns):  # else lists could reach beyond what is there
+                raise ValueError(f"its lists do not fit together: {ak.validity_error(columns)}")
             if len(columns) != rows.stop - rows.start:
                 raise ValueError(f"it has {len(columns)} rows for the entries {rows.start} to {rows.stop}")
-        except _UNREADABLE as error:
+        except InputError:
+            raise
+        except Exception as error:  # what somebody else wrote into it can be anything
             raise InputError(
                 f"asked for the part {path}; it cannot be read ({type(error).__name__}: {error}). Delete it, and start "
                 "the tagging again: only what is missing is worked out."
             ) from error
         return rows._replace(columns={name: columns[name] for name in columns.fields})
+
+    def listed(self, job: Mapping[str, Any]) -> Iterator[ScoreRows]:
+        """Yields the rows of every range of a job, in its order.
+
+        Raises:
+            InputError: as `read`, or a part is about other entries than the job lists it for.
+        """
+        for each in job["parts"]:
+            rows = self.read(each["key"])
+            if (rows.file, rows.start, rows.stop) != (each["file"], each["start"], each["stop"]):
+                raise InputError(
+                    f"asked for the part {self._path(each['key'])}; it is about the entries {rows.start} to {rows.stop} of "
+                    f"{rows.file}, not {each['start']} to {each['stop']} of {each['file']}. Delete it, and run its share again."
+                )
+            yield rows
 
     def remove(self) -> None:
         """Removes the parts, and the folder if nothing else is in it."""
@@ -137,3 +166,31 @@ class Parts:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def _check_job(job: Mapping[str, Any]) -> None:
+    """Refuses what `Parts.begin` does not write; a key that is a path, say, would lead out of the folder."""
+    for name, kind in _KINDS.items():
+        if not isinstance(job[name], kind):
+            raise ValueError(f"{name} is {job[name]!r}")
+    if job["file_format"] is not None and job["file_format"] not in FORMATS:
+        raise ValueError(f"file_format is {job['file_format']!r}")
+    for part in job["parts"]:
+        if not (isinstance(part["file"], str) and _IS_KEY.fullmatch(part["key"])):
+            raise ValueError(f"it lists the part {part}")
+    if not all(len(each) == len(SkippedFile._fields) for each in job["skipped"]):
+        raise ValueError(f"skipped is {job['skipped']}")
+
+
+def _about(buffers: dict[str, Any]) -> dict[str, Any]:
+    """Takes the description out of what was read of a part."""
+    about: dict[str, Any] = parse_json(str(buffers.pop("about")))
+    return about
+
+
+def _rows(about: Mapping[str, Any]) -> ScoreRows:
+    """The rows without their columns."""
+    rows = ScoreRows(*about["rows"])
+    if not (isinstance(rows.file, str) and isinstance(rows.damage, str) and all(type(n) is int for n in rows[1:4])):
+        raise ValueError(f"it is about the rows {rows[:4]}")
+    return rows

@@ -4,17 +4,19 @@
 needs no more memory than some thousand jets take, however many there are (`hepnn.streaming`). The files hold jets
 under hepnn's own names (schema ``jets``): features are made when a training reads them, and any program that knows
 Parquet can read them. ``shards.json`` beside them says how the jets were spelled where they came from, which the
-trained tagger has to know, and how many there are of each class.
+trained tagger has to know, how many there are of each class, and the checksum of each file. A file is compared with it
+before anything in it is used.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ import numpy as np
 
 from hepnn import __version__, defaults
 from hepnn.errors import DependencyError, InputError, OutputError, SourceError
+from hepnn.guarded import content_of, seal, unseal
 from hepnn.jets import collections_of, labels_of
 from hepnn.prefetch import prefetched
 from hepnn.readers import JetFiles, Source, open_jets
@@ -38,7 +41,7 @@ _BLOCKS_A_FILE = 200
 """Some 50,000 jets, some 100 MB of them in memory while they are written."""
 
 DESCRIPTION = "shards.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,14 @@ class Shards:
         folder: where they are.
         schema: how the jets were spelled in the files they came from.
         counts: jets of each class, by its name.
+        checksums: SHA-256 of each file, in order.
     """
 
     folder: Path
     schema: Schema
     counts: dict[str, int]
+    checksums: tuple[str, ...]
+    _compared: set[int] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Shards:
@@ -64,19 +70,26 @@ class Shards:
         """
         path = Path(folder) / DESCRIPTION
         try:
-            about = json.loads(path.read_text())
+            about = unseal(content_of(path))
             if about["format"] != _FORMAT:
                 raise SourceError(
                     f"asked for the shards in {folder}; their format is {about['format']!r}, this hepnn reads {_FORMAT}. "
                     "Convert the files again."
                 )
-            shards = cls(Path(folder), Schema.from_dict(about["schema"]), dict(about["counts"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            counts, checksums = dict(about["counts"]), tuple(about["checksums"])
+            if not all(type(n) is int and n > 0 for n in counts.values()):
+                raise ValueError(f"counts is {str(counts)[:100]}")
+            shards = cls(Path(folder), Schema.from_dict(about["schema"]), counts, checksums)
+            if len(checksums) != -(-shards.n_blocks // _BLOCKS_A_FILE):
+                raise ValueError(f"{len(checksums)} checksums for {shards.n_jets} jets")
+        except SourceError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(
                 f"asked for the shards in {folder}; {DESCRIPTION} is missing or damaged ({type(error).__name__}: {error}). "
                 "Write them: hepnn convert FILES -o FOLDER."
             ) from error
-        for number in range(-(-shards.n_blocks // _BLOCKS_A_FILE)):
+        for number in range(len(checksums)):
             if not (found := shards.folder / _name(number)).exists():
                 raise SourceError(
                     f"asked for the shards in {folder}; {found.name} is missing. Convert the files again."
@@ -118,6 +131,12 @@ class Shards:
 
     def _read(self, number: int, groups: list[int]) -> Any:
         parquet, path = _pyarrow().parquet, self.folder / _name(number)
+        if number not in self._compared and _checksum(path) != self.checksums[number]:
+            raise SourceError(
+                f"asked to read {path}; it does not have the checksum that {DESCRIPTION} gives: it is damaged or was "
+                "changed. Convert the files again."
+            )
+        self._compared.add(number)
         try:
             with parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 return file.read_row_groups(groups)
@@ -193,8 +212,14 @@ def convert(
             raise InputError("asked to convert jets; found none. Name files that hold jets.")
         if n_waiting:
             write(pyarrow.concat_tables(waiting))
-        about = {"format": _FORMAT, "hepnn": __version__, "schema": files.schema.to_dict(), "counts": dict(counts)}
-        (part / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n")
+        about = {
+            "format": _FORMAT,
+            "hepnn": __version__,
+            "schema": files.schema.to_dict(),
+            "counts": dict(counts),
+            "checksums": [_checksum(part / _name(number)) for number in range(n_files)],
+        }
+        (part / DESCRIPTION).write_text(seal(json.dumps(about, indent=1)))
         if folder.exists():
             shutil.rmtree(folder)
         part.replace(folder)
@@ -207,6 +232,16 @@ def convert(
 
 def _name(number: int) -> str:
     return f"jets-{number:05}.parquet"
+
+
+def _checksum(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"asked to read {path}; {error.strerror or error}. Convert the files again.") from error
 
 
 def _pyarrow() -> Any:

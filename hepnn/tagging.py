@@ -224,7 +224,7 @@ def merge(
         )
     skipped = [SkippedFile(*each) for each in job["skipped"]]
     targets = writing.targets(dict.fromkeys(each["file"] for each in job["parts"]))
-    done = writing.write(_whole(map(folder.read, (each["key"] for each in job["parts"])), skipped), targets, progress)
+    done = writing.write(_whole(folder.listed(job), skipped), targets, progress)
     folder.remove()
     return Merged(done, writing.tree, skipped)
 

@@ -25,7 +25,9 @@ from sklearn.metrics import log_loss
 
 from hepnn.batches import Batches, SharedBatches, dataset_of
 from hepnn.errors import TaggerError
+from hepnn.guarded import arrays_in, parse_json
 from hepnn.history import Trained
+from hepnn.staging import staged
 from hepnn.targets import auc
 from hepnn.tensors import Tensors, batches_by_length
 from hepnn.workers import Team
@@ -346,31 +348,38 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
             "best": self.best,
         }
         arrays = {f"{group}_{i}": array for group, values in groups.items() for i, array in enumerate(values)}
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        with staged(path, overwrite=True) as part, part.open("wb") as file:
             np.savez(file, about=np.array(json.dumps(about)), **arrays)
-        part.replace(path)
 
     def restore(self) -> int:
         """Takes up the saved state, if any, and returns the epoch to go on with."""
         self.model.optimizer.build(self.model.trainable_variables)
         if self.checkpoint is None or not self.checkpoint.exists():
             return 0
-        with np.load(self.checkpoint, allow_pickle=False) as saved:
-            about = json.loads(str(saved["about"]))
+        try:
+            saved = arrays_in(self.checkpoint)
+            about = parse_json(str(saved["about"]))
             groups = {
                 group: [saved[f"{group}_{i}"] for i in range(sum(key.startswith(f"{group}_") for key in saved))]
                 for group in ("state", "best")
             }
-        for name in sorted(about["fingerprint"].keys() | self.fingerprint.keys()):
-            was, now = about["fingerprint"].get(name), self.fingerprint.get(name)
+            history = {str(name): [float(value) for value in values] for name, values in about["history"].items()}
+            best = int(about["best_epoch"]), float(about["best_value"])
+            was_told, n_epochs = dict(about["fingerprint"]), len(history["loss"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TaggerError(
+                f"asked to go on from {self.checkpoint}; it is damaged, or no state of a training "
+                f"({type(error).__name__}: {error}). Remove it to start afresh."
+            ) from error
+        for name in sorted(was_told.keys() | self.fingerprint.keys()):
+            was, now = was_told.get(name), self.fingerprint.get(name)
             if was != now:
                 raise TaggerError(
                     f"asked to go on from {self.checkpoint}; that training had {name} = {str(was)[:200]}, this one has "
                     f"{str(now)[:200]}. Use what it was started with, or remove the file to start afresh."
                 )
-        state = self._state()
-        if [v.shape for v in state] != [a.shape for a in groups["state"]]:
+        state, best_state = self._state(), groups["best"] or self.model.get_weights()
+        if [v.shape for v in (*state, *self.model.get_weights())] != [a.shape for a in (*groups["state"], *best_state)]:
             raise TaggerError(
                 f"asked to go on from {self.checkpoint}; found the state of a model with other weights. "
                 "Use the settings it was started with, or remove it to start afresh."
@@ -378,6 +387,6 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         for variable, array in zip(state, groups["state"], strict=True):
             variable.assign(array)
         self.best = groups["best"]
-        self.history = about["history"]
-        self.best_epoch, self.best_value = about["best_epoch"], about["best_value"]
-        return len(self.history["loss"])
+        self.history = history
+        self.best_epoch, self.best_value = best
+        return n_epochs

@@ -13,7 +13,7 @@ PACKAGE = Path(hepnn.__file__).parent
 ORDER = [
     "errors",
     "plugins",
-    "bundled defaults history prefetch settings staging targets workers",
+    "bundled defaults graphs guarded history prefetch settings staging targets workers",
     "boxes kinematics pdg jets",
     "observables",
     "expressions",

@@ -23,6 +23,7 @@ from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
 from hepnn.cli.merge import merge
+from hepnn.cli.options import show
 from hepnn.cli.plot import plot
 from hepnn.cli.plugins import plugins
 from hepnn.cli.tag import tag
@@ -38,23 +39,23 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    show = warnings.showwarning
+    usual = warnings.showwarning
 
     def show_ours_in_one_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, HepnnWarning):
             click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
-            click.echo(str(message), err=True)
+            show(str(message), err=True)
         else:
-            show(message, category, *where, **more)
+            usual(message, category, *where, **more)
 
     warnings.showwarning = show_ours_in_one_line
     try:
         code = cli.main(prog_name="hepnn", standalone_mode=False)
     except HepnnError as error:
         click.secho("error: ", fg="red", bold=True, nl=False, err=True)
-        click.echo(str(error), err=True)
+        show(str(error), err=True)
         for note in getattr(error, "__notes__", ()):
-            click.echo(note, err=True)
+            show(note, err=True)
         code = error.exit_code
     except click.ClickException as error:
         error.show()
@@ -63,7 +64,7 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = _INTERRUPTED
     finally:
-        warnings.showwarning = show
+        warnings.showwarning = usual
     sys.exit(code if isinstance(code, int) else 0)
 
 

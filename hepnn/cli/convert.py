@@ -7,7 +7,7 @@ import json
 import click
 
 from hepnn import defaults
-from hepnn.cli.options import Reading, json_option, names, overwrite_option, reading_options, report_skipped
+from hepnn.cli.options import Reading, json_option, names, overwrite_option, reading_options, report_skipped, show
 
 __all__ = ["convert"]
 
@@ -34,5 +34,5 @@ def convert(reading: Reading, output: str, observers: str, seed: int, overwrite:
         click.echo(json.dumps({"shards": str(made.folder), "n_jets": made.n_jets, "classes": made.counts}))
     else:
         by_class = ", ".join(f"{name} {count}" for name, count in sorted(made.counts.items()))
-        click.echo(f"{made.folder}: {made.n_jets} jets, {by_class}")
+        show(f"{made.folder}: {made.n_jets} jets, {by_class}")
     report_skipped(source.skipped)

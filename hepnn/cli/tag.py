@@ -18,6 +18,7 @@ from hepnn.cli.options import (
     reading_options,
     report_skipped,
     report_tagged,
+    show,
     tagger_options,
 )
 
@@ -137,5 +138,5 @@ def tag(
     say(f"{n_entries - n_reused} entries in {seconds:.1f} s{before}")
     report_tagged(done, tree=output_tree, as_json=as_json)
     if part is not None and not as_json:
-        click.echo(f"Once all shares are there: hepnn merge {done[0].path}")
+        show(f"Once all shares are there: hepnn merge {done[0].path}")
     report_skipped(source.skipped)
