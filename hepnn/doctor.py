@@ -241,9 +241,9 @@ def render(found: Examination) -> RenderableType:
         about.add_row(name, version)
     about.add_section()
     for extra, lacking in found.extras.items():
-        about.add_row(f"hepnn[{extra}]", f"lacks {', '.join(lacking)}" if lacking else "installed")
+        about.add_row(Text(f"hepnn[{extra}]"), f"lacks {', '.join(lacking)}" if lacking else "installed")
     checks = Table("self-test", "passed", "found", "time")
     for check in found.checks:
         passed = "yes" if check.passed else Text("NO", style="bold red")
-        checks.add_row(check.name, passed, check.found, f"{check.seconds:.1f} s")
+        checks.add_row(check.name, passed, Text(check.found), f"{check.seconds:.1f} s")
     return Group(about, checks)

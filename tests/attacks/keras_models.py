@@ -8,12 +8,14 @@ import base64
 import json
 import marshal
 import pickle
+import shutil
 
 import numpy as np
 
 from tests.attacks.guard import MARKER, Case
 from tests.attacks.sources import Bomb, archive
-from tests.attacks.taggers import object_array, shutil
+from tests.attacks.taggers import at, object_array
+from tests.conftest import resealed
 
 
 def lambda_layer():
@@ -88,10 +90,8 @@ def started(name, write):
 
 
 def started_from_folder(given, own):
-    from tests.attacks.taggers import at, sealed
-
     shutil.copytree(given / "tagger", own / "tagger")
-    sealed(own / "tagger" / "tagger.json", at("model", "name", value=f"{MARKER}:f"))
+    resealed(own / "tagger" / "tagger.json", at("model", "name", value=f"{MARKER}:f"))
     return ["train", given / "jets.parquet", "-o", own / "out" / "t", "--epochs", "1", "--start-from", own / "tagger"]
 
 

@@ -9,7 +9,8 @@ import onnx
 
 from tests.attacks.guard import MARKER, Case
 from tests.attacks.sources import ESCAPES, Bomb, tagging
-from tests.attacks.taggers import at, linked, object_array, sealed
+from tests.attacks.taggers import at, linked, object_array
+from tests.conftest import resealed
 
 
 def trees(name, change):
@@ -62,7 +63,7 @@ def merged(name, change, **expected):
 
 
 def job(change):
-    return lambda folder: sealed(folder / "job.json", change)
+    return lambda folder: resealed(folder / "job.json", change)
 
 
 def first_part(change):
@@ -150,9 +151,9 @@ CASES = [
     merged("form", first_part(lambda arrays: told(arrays, form="[" * 5000)), says="cannot be read"),
     merged("length", first_part(lambda arrays: told(arrays, length=10**15)), says="cannot be read"),
     merged("rows", first_part(lambda arrays: told(arrays, rows=[1, "x", {}, None])), says="missing"),
-    shards("counts", lambda folder: sealed(folder / "shards.json", at("counts", value={"a": 10**18}))),
-    shards("text", lambda folder: sealed(folder / "shards.json", at("counts", "quark", value="x"))),
-    shards("schema", lambda folder: sealed(folder / "shards.json", at("schema", value=[1]))),
+    shards("counts", lambda folder: resealed(folder / "shards.json", at("counts", value={"a": 10**18}))),
+    shards("text", lambda folder: resealed(folder / "shards.json", at("counts", "quark", value="x"))),
+    shards("schema", lambda folder: resealed(folder / "shards.json", at("schema", value=[1]))),
     shards("nested", lambda folder: (folder / "shards.json").write_text("[" * 10**5)),
     shards("pickle", lambda folder: (folder / "jets-00000.parquet").write_bytes(pickle.dumps(Bomb()))),
     shards("endless", linked("jets-00000.parquet", "/dev/zero")),

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from hepnn.guarded import seal
 from tests.attacks.guard import MARKER, Case
 from tests.attacks.sources import ESCAPES, SCRIPT, Bomb, archive, claims, keras_file, legacy_keras
+from tests.conftest import resealed
 
 N_MUTATIONS = 20
 """Descriptions with one value replaced."""
@@ -61,14 +61,6 @@ def make_given(given, tagger, jets):
     write_working_point(point, given / "point.json")
 
 
-def sealed(path, change):
-    """Changes a description as somebody would who knows about its checksum."""
-    values = json.loads(path.read_text())
-    values.pop("checksum", None)
-    values = change(values) or values
-    path.write_text(seal(json.dumps(values)))
-
-
 def tagged(own, given, *more):
     return ["tag", given / "jets.parquet", "--tagger", own / "tagger", "-o", own / "out" / "scores.root", *more]
 
@@ -85,7 +77,7 @@ def tagger(name, change, *more, **expected):
 
 
 def described(name, change, **expected):
-    return tagger(name, lambda folder: sealed(folder / "tagger.json", change), **expected)
+    return tagger(name, lambda folder: resealed(folder / "tagger.json", change), **expected)
 
 
 def at(*path, value):
@@ -105,7 +97,7 @@ def replaced(name, content):
     def change(folder):
         made = content(folder) if callable(content) else content
         (folder / name).write_bytes(made)
-        sealed(folder / "tagger.json", at("checksums", name, value=hashlib.sha256(made).hexdigest()))
+        resealed(folder / "tagger.json", at("checksums", name, value=hashlib.sha256(made).hexdigest()))
 
     return change
 
