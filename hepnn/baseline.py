@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from hepnn import __version__, defaults, forests
-from hepnn.errors import TaggerError
+from hepnn.errors import FeatureError, InputError, TaggerError
 from hepnn.features import (
     JET_FEATURES,
     Feature,
@@ -27,10 +27,12 @@ from hepnn.features import (
     resolve_features,
 )
 from hepnn.forests import forest_model, probabilities_of, verified
+from hepnn.guarded import content_of
 from hepnn.jets import as_jets, check_jets, labels_of, nested_like
 from hepnn.oddities import check_momenta
 from hepnn.runtime import Session
 from hepnn.staging import staged
+from hepnn.targets import classes_in
 
 __all__ = ["OBSERVABLES", "BoostedTrees"]
 
@@ -137,15 +139,23 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             FeatureError: an observable is neither built in nor among ``custom``.
         """
         try:
-            content = Path(path).read_bytes()
+            content = content_of(Path(path))
         except OSError as error:
             raise TaggerError(f"asked for the boosted trees in {path}; {error.strerror or error}.") from error
         about = verified(content, where=str(path))
         own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
-        trees = cls(by_name_or_own(features_named(about["observables"], JET_FEATURES, own), JET_FEATURES))
-        trees.set_params(**about["settings"])
-        trees.classes_ = np.array(about["classes"])
-        trees.n_features_in_ = len(about["observables"])
+        try:
+            trees = cls(by_name_or_own(features_named(about["observables"], JET_FEATURES, own), JET_FEATURES))
+            trees.set_params(**about["settings"])
+            trees.classes_ = classes_in(about["classes"])
+            trees.n_features_in_ = len(about["observables"])
+        except (FeatureError, InputError):
+            raise
+        except Exception as error:  # what somebody else wrote into it can be anything
+            raise TaggerError(
+                f"asked for the boosted trees in {path}; what it says of them is not as hepnn writes it "
+                f"({type(error).__name__}: {str(error)[:200]}). Grow them again."
+            ) from error
         trees.trees_, trees._onnx, trees._session = None, content, None
         return trees
 
@@ -168,7 +178,13 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             return np.asarray(self.trees_.predict_proba(columns))
         if self._session is None:
             self._session = Session(self.onnx_)
-        return probabilities_of(self._session.run({forests.INPUT: columns}))
+        found = probabilities_of(self._session.run({forests.INPUT: columns}))
+        if found.shape[1] != len(self.classes_):
+            raise TaggerError(
+                f"asked for the probabilities of {', '.join(map(str, self.classes_))}; the trees give {found.shape[1]}. They "
+                "are not as hepnn writes them: grow them again."
+            )
+        return found
 
     def records(self, probabilities: npt.NDArray[Any]) -> ak.Array:
         """Returns probabilities, (jet, class), as records with one field a class, (jet,)."""

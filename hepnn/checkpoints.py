@@ -8,7 +8,6 @@ on which jets, with which version of hepnn is in it, and `load_checkpoint` refus
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import TaggerError
+from hepnn.guarded import arrays_in, parse_json
 from hepnn.staging import staged
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -68,16 +68,16 @@ def load_checkpoint(path: Path, *, fingerprint: Mapping[str, str], names: Sequen
         TaggerError: the file is damaged, or the state of another training.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            about = json.loads(str(saved[_ABOUT]))
-            before = about.pop(_FINGERPRINT)
-            arrays = {
-                name: [saved[f"{name}_{i}"] for i in range(sum(key.startswith(f"{name}_") for key in saved))]
-                for name in names
-            }
+        saved = arrays_in(path)
+        about = parse_json(str(saved[_ABOUT]))
+        before = dict(about.pop(_FINGERPRINT))
+        arrays = {
+            name: [saved[f"{name}_{i}"] for i in range(sum(key.startswith(f"{name}_") for key in saved))]
+            for name in names
+        }
     except FileNotFoundError:
         return None
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise TaggerError(
             f"asked to go on from {path}; it cannot be read ({type(error).__name__}: {error}). Remove it to start afresh."
         ) from error

@@ -21,8 +21,8 @@ import awkward as ak
 import numpy as np
 from packaging.requirements import Requirement
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from hepnn import __version__
 from hepnn.errors import HepnnError
@@ -241,9 +241,9 @@ def render(found: Examination) -> RenderableType:
         about.add_row(name, version)
     about.add_section()
     for extra, lacking in found.extras.items():
-        about.add_row(escape(f"hepnn[{extra}]"), f"lacks {', '.join(lacking)}" if lacking else "installed")
+        about.add_row(Text(f"hepnn[{extra}]"), f"lacks {', '.join(lacking)}" if lacking else "installed")
     checks = Table("self-test", "passed", "found", "time")
     for check in found.checks:
-        passed = "yes" if check.passed else "[bold red]NO"
-        checks.add_row(check.name, passed, escape(check.found), f"{check.seconds:.1f} s")
+        passed = "yes" if check.passed else Text("NO", style="bold red")
+        checks.add_row(check.name, passed, Text(check.found), f"{check.seconds:.1f} s")
     return Group(about, checks)

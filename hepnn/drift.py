@@ -16,7 +16,7 @@ from scipy.stats import kstwobign, norm
 
 from hepnn.tensors import Tensors
 
-__all__ = ["Counts", "Drift", "Seen", "add_counts", "count", "drifts", "seen_in", "warnings_of_drift"]
+__all__ = ["Counts", "Drift", "Seen", "add_counts", "count", "drifts", "seen_from", "seen_in", "warnings_of_drift"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Counts = dict[str, dict[str, Any]]
@@ -93,6 +93,22 @@ def seen_in(tensors: Tensors, features: Mapping[str, tuple[str, ...]]) -> dict[s
         }
         for name, columns in _columns(tensors, features, n_jets=_N_JETS)
     }
+
+
+def seen_from(described: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Seen]]:
+    """Returns what `seen_in` returned, from a description in JSON.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not as `seen_in` makes it.
+    """
+    found = {
+        name: {key: Seen(tuple(map(float, each["quantiles"])), int(each["n"])) for key, each in columns.items()}
+        for name, columns in described.items()
+    }
+    for feature, each in ((feature, each) for columns in found.values() for feature, each in columns.items()):
+        if len(each.quantiles) != len(_SHARES) or not (np.diff(each.quantiles) >= 0).all() or each.n < 1:
+            raise ValueError(f"what was seen of {feature!r} is {str(each)[:100]}")
+    return found
 
 
 def count(seen: Mapping[str, Mapping[str, Seen]], tensors: Tensors) -> Counts:

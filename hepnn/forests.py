@@ -1,12 +1,13 @@
 """Forests: boosted trees as an ONNX model, which scores without scikit-learn and holds no code to run.
 
+The file ends with the checksum of all before it, so that a flipped bit anywhere in it is noticed.
+
 scikit-learn compares float64 thresholds with float32 values. Here a threshold is the greatest float32 not above it, so
 every value goes the same way; only the sum over the trees is one of float32.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper
 from scipy.special import expit, softmax
 
 from hepnn.errors import TaggerError
+from hepnn.guarded import parse_json, sha256
 
 __all__ = ["forest_model", "probabilities_of", "verified"]
 
@@ -25,6 +27,8 @@ INPUT, OUTPUT = "observables", "raw"
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 """Of the ONNX file, as released with opset 17."""
+_CHECKSUM = "checksum"
+"""Of the metadata, the last entry: SHA-256 of all bytes before it."""
 
 
 def forest_model(trees: Any, *, metadata: Mapping[str, Any]) -> bytes:
@@ -74,10 +78,9 @@ def forest_model(trees: Any, *, metadata: Mapping[str, Any]) -> bytes:
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in _OPSETS.items()]
     model = helper.make_model(graph, producer_name="hepnn", opset_imports=opsets, ir_version=_IR_VERSION)
-    about = {**metadata, "checksum": _checksum(model)}
-    helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
+    helper.set_model_props(model, {name: json.dumps(value) for name, value in metadata.items()})
     content: bytes = model.SerializeToString()
-    return content
+    return content + _seal(content)
 
 
 def verified(content: bytes, *, where: str) -> dict[str, Any]:
@@ -86,17 +89,20 @@ def verified(content: bytes, *, where: str) -> dict[str, Any]:
     Raises:
         TaggerError: it is none, or damaged.
     """
+    asked = f"asked for the boosted trees in {where}"
+    seal_size = len(_seal(b""))
+    if content[-seal_size:] != _seal(content[:-seal_size]):
+        raise TaggerError(
+            f"{asked}; they do not have their checksum: the file is damaged, was changed, or is none that "
+            "BoostedTrees.save wrote. Restore it, or grow them again."
+        )
     try:
-        model = onnx.load_from_string(content)
-        about = {each.key: json.loads(each.value) for each in model.metadata_props}
-        intact = about.pop("checksum") == _checksum(model)
+        about = {each.key: parse_json(each.value) for each in onnx.load_from_string(content).metadata_props}
     except Exception as error:  # the parser of protobuf raises errors of its own
         raise TaggerError(
-            f"asked for the boosted trees in {where}; {type(error).__name__}: {str(error)[:200]}. They are what "
-            "BoostedTrees.save wrote."
+            f"{asked}; {type(error).__name__}: {str(error)[:200]}. They are what BoostedTrees.save wrote."
         ) from error
-    if not intact:
-        raise TaggerError(f"asked for the boosted trees in {where}; they do not have their checksum. Grow them again.")
+    del about[_CHECKSUM]
     return about
 
 
@@ -108,5 +114,9 @@ def probabilities_of(raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return np.asarray(softmax(raw.astype(np.float64), axis=1))
 
 
-def _checksum(model: Any) -> str:
-    return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
+def _seal(content: bytes) -> bytes:
+    """One more entry of the metadata, which has the checksum of all before it: messages of protobuf can be joined."""
+    model = onnx.ModelProto()
+    model.metadata_props.add(key=_CHECKSUM, value=json.dumps(sha256(content)))
+    joined: bytes = model.SerializeToString()
+    return joined

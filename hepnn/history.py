@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-__all__ = ["EPOCH_TABLE", "Trained"]
+__all__ = ["EPOCH_TABLE", "Trained", "trained_from"]
 
 EPOCH_TABLE = "epochs.csv"
 """Name of the file that has the history in a folder of logs."""
@@ -26,3 +27,21 @@ class Trained(NamedTuple):
     seconds: float
     padding: float
     n_truncated: dict[str, int]
+
+
+def trained_from(about: Mapping[str, Any]) -> Trained:
+    """Returns what a file says that a training did.
+
+    Args:
+        about: the attributes by name, as JSON holds them.
+
+    Raises:
+        KeyError, ValueError, TypeError, AttributeError: it says something else.
+    """
+    return Trained(
+        {str(name): list(map(float, values)) for name, values in about["history"].items()},
+        int(about["best_epoch"]),
+        float(about["seconds"]),
+        float(about["padding"]),
+        {str(name): int(n) for name, n in about["n_truncated"].items()},
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zipfile
+import re
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 
 from hepnn.errors import InputError
+from hepnn.guarded import arrays_in, content_of, parse_json, seal, unseal
 from hepnn.staging import cannot_write, remove_stale, staged
 
 __all__ = ["SUFFIX", "Parts", "Piece"]
@@ -26,7 +27,9 @@ SUFFIX = ".parts"
 
 _JOB = "job.json"
 _FORMAT = 2
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_IS_KEY = re.compile("[0-9a-f]{32}")
+"""A key, as `hepnn.ranges.digest` makes them; a path, say, would lead out of the folder."""
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 """What a damaged part raises when it is read."""
 
 
@@ -78,21 +81,21 @@ class Parts(Generic[P]):
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         with staged(self.folder / _JOB, overwrite=True) as path:
-            path.write_text(json.dumps({"format": _FORMAT, "of": self.kind.__name__, **job}, indent=1))
+            path.write_text(seal(json.dumps({"format": _FORMAT, "of": self.kind.__name__, **job}, indent=1)))
 
     def job(self) -> dict[str, Any]:
         """Returns what `begin` wrote.
 
         Raises:
-            InputError: there is no such folder, or it is of another version of hepnn.
+            InputError: there is no such folder, it is of another version of hepnn, damaged, or not as hepnn writes it.
         """
         try:
-            job: dict[str, Any] = json.loads((self.folder / _JOB).read_text())
+            job = unseal(content_of(self.folder / _JOB))
             if job["format"] != _FORMAT:
                 raise ValueError(f"its format is {job['format']}, this hepnn reads {_FORMAT}")
             if job["of"] != self.kind.__name__:
                 raise ValueError(f"its parts are {job['of']}, not {self.kind.__name__}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _UNREADABLE as error:
             raise InputError(
                 f"asked for the parts in {self.folder}; {_JOB} cannot be read: {error}. Name the folder that "
                 "`hepnn tag --part i/n` wrote, *.parts."
@@ -143,8 +146,7 @@ class Parts(Generic[P]):
     def about(self, key: str) -> P | None:
         """Returns a piece without its arrays, or None if it is not there."""
         try:
-            with np.load(self._path(key), allow_pickle=False) as content:
-                return self.kind.unpacked(json.loads(str(content["about"])), None)
+            return self.kind.unpacked(parse_json(str(arrays_in(self._path(key), only=["about"])["about"])), None)
         except _UNREADABLE:
             return None
 
@@ -156,10 +158,9 @@ class Parts(Generic[P]):
         """
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as content:  # a zip file, which has a checksum of every array
-                buffers = {name: content[name] for name in content.files}
-            return self.kind.unpacked(json.loads(str(buffers.pop("about"))), buffers)
-        except _UNREADABLE as error:
+            buffers = arrays_in(path)  # each has its checksum
+            return self.kind.unpacked(parse_json(str(buffers.pop("about"))), buffers)
+        except Exception as error:  # what somebody else wrote into it can be anything
             raise InputError(
                 f"asked for the part {path}; it cannot be read ({type(error).__name__}: {error}). Delete it, and start "
                 "the same command again: only what is missing is worked out."
@@ -174,4 +175,6 @@ class Parts(Generic[P]):
             self.folder.rmdir()
 
     def _path(self, key: str) -> Path:
+        if not _IS_KEY.fullmatch(key):
+            raise InputError(f"asked for the part {key!r} of {self.folder}; parts are called by 32 hexadecimal digits.")
         return self.folder / f"{key}.npz"

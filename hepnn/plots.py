@@ -19,7 +19,9 @@ import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
 from matplotlib.patches import Circle
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from hepnn import pdg
@@ -346,6 +348,17 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
     if suffix not in SUFFIXES:
         wanted = ", ".join(f"*{known}" for known in SUFFIXES)
         raise OutputError(f"asked to write a picture to {path}; name it {wanted}.")
+    _show_as_text(figure)
     with staged(path, overwrite=True) as part, styled():
         figure.savefig(part, metadata=_UNDATED.get(suffix))
     return path
+
+
+def _show_as_text(figure: Any) -> None:
+    """Has texts shown as they are that look like formulas and are none: names out of files can hold anything."""
+    parser = MathTextParser("path")
+    for text in figure.findobj(Text):
+        try:
+            parser.parse(text.get_text())
+        except ValueError:
+            text.set_parse_math(False)

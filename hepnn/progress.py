@@ -13,6 +13,8 @@ import rich.progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
+from hepnn.guarded import printable
+
 __all__ = ["Progress", "console", "counting", "epoch_lines", "load_tensorflow", "say"]
 
 Progress = Callable[..., None]
@@ -24,7 +26,7 @@ console = Console(stderr=True)
 
 def say(line: str) -> None:
     """Prints a line of text as it is, however long."""
-    console.print(line, highlight=False, soft_wrap=True)
+    console.print(printable(line), highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 @contextlib.contextmanager

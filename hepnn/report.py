@@ -7,9 +7,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hepnn.assessment import Assessment
 from hepnn.evaluation import EFFICIENCIES, Evaluation, Separation
+from hepnn.guarded import printable
 
 __all__ = ["assessment_table", "evaluation_table", "print_result"]
 
@@ -58,9 +60,17 @@ def _table(rows: Iterable[tuple[str, str, Separation]]) -> Table:
     return table
 
 
+class _Plain(Console):
+    """A console on which names are shown as they are, whatever is in them: brackets mean nothing, nor do control codes."""
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """Returns the text as it is to be shown."""
+        return super().render_str(printable(text), **style)
+
+
 def print_result(result: Any) -> None:
-    """Prints a table, or whatever else rich can show, to stdout."""
-    console = Console()
+    """Prints a table, or whatever else rich can show, to stdout; texts are shown as they are."""
+    console = _Plain(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_FILE
     console.print(result)

@@ -10,7 +10,6 @@ does ``OMP_NUM_THREADS``, which batch systems set.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 
 from hepnn.errors import InputError, TaggerError, closest
+from hepnn.graphs import refuse_loops
 from hepnn.tensors import Tensors, TensorSpec, batches_by_length
 
 __all__ = ["Session", "default_threads"]
@@ -45,6 +45,7 @@ _REFUSED = (
     refusals.InvalidArgument,
     refusals.InvalidGraph,
     refusals.InvalidProtobuf,
+    refusals.NoSuchFile,
     refusals.NotImplemented,
     refusals.RuntimeException,
 )
@@ -96,32 +97,39 @@ class Session:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL
         options.enable_mem_pattern = False  # a pattern holds for one shape, and here each batch has its own
+        asked = f"asked to score with an ONNX model of {len(content)} bytes"
         try:
+            refuse_loops(content)
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except ValueError as error:
+            raise TaggerError(f"{asked}; {error}. It is not as hepnn writes it: train again.") from error
         except _REFUSED as error:
             raise TaggerError(
-                f"asked to score with an ONNX model of {len(content)} bytes; ONNX Runtime {onnxruntime.__version__} "
-                f"refuses it: {_first_line(error)}"
+                f"{asked}; ONNX Runtime {onnxruntime.__version__} refuses it: {_first_line(error)}"
             ) from error
         arguments = self._session.get_inputs()
         self.inputs: dict[str, tuple[int | None, ...]] = {
             each.name: tuple(size if isinstance(size, int) else None for size in each.shape[1:]) for each in arguments
         }
         self.dtypes = {each.name: _DTYPES.get(each.type) for each in arguments}
-        (output,) = self._session.get_outputs()
-        self.output: str = output.name
-        self._n_classes = int(output.shape[-1])
+        outputs = self._session.get_outputs()
+        shapes = [list(each.shape or ()) for each in outputs]
+        if len(outputs) != 1 or len(shapes[0]) != 2 or not isinstance(shapes[0][1], int):
+            raise TaggerError(f"{asked}; its outputs are of the shapes {shapes}, not one of (jet, class). Train again.")
+        self.output: str = outputs[0].name
+        self._n_classes = shapes[0][1]
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
-    def check(self, inputs: Mapping[str, TensorSpec], *, checksum: str) -> None:
+    def check(self, inputs: Mapping[str, TensorSpec], *, n_classes: int, checksum: str) -> None:
         """Refuses a model that is not the one that belongs to a tagger.
 
         Args:
             inputs: what the tagger's network is given; a sequence has a mask besides.
+            n_classes: how many the tagger tells apart.
             checksum: of the tagger's weights.
 
         Raises:
-            TaggerError: it takes other inputs, or was made from other weights.
+            TaggerError: it takes other inputs, gives other outputs, or was made from other weights.
         """
         there: dict[str, tuple[int | None, ...]] = {name: tuple(spec.shape) for name, spec in inputs.items()}
         there |= {f"{name}_mask": (None,) for name, shape in there.items() if shape[0] is None}
@@ -131,10 +139,15 @@ class Session:
                     f"the tagger's ONNX model takes {self._takes()}; the tagger gives "
                     f"{', '.join(f'{each} {size}' for each, size in there.items())}. It is the model of another tagger."
                 )
-        found = json.loads(self.metadata.get("checksum", "null"))
+        if self._n_classes != n_classes:
+            raise TaggerError(
+                f"the tagger's ONNX model tells {self._n_classes} classes apart, the tagger {n_classes}. It is the model of "
+                "another tagger."
+            )
+        found = self.metadata.get("checksum", "").strip('"')  # JSON, as all metadata
         if found != checksum:
             raise TaggerError(
-                f"the tagger's ONNX model was made from weights with the checksum {str(found)[:12]}…; those of the "
+                f"the tagger's ONNX model was made from weights with the checksum {found[:12]}…; those of the "
                 f"tagger have {checksum[:12]}…. It is the model of another tagger."
             )
 
@@ -159,6 +172,12 @@ class Session:
         except _REFUSED as error:
             found = ", ".join(f"{name} {inputs[name].dtype} {inputs[name].shape}" for name in self.inputs)
             raise TaggerError(f"the network takes {self._takes()}; found {found}: {_first_line(error)}") from error
+        n_jets = len(next(iter(inputs.values())))
+        if output.shape != (n_jets, self._n_classes):
+            raise TaggerError(
+                f"asked for {self._n_classes} probabilities of {n_jets} jets; the network gave the shape {output.shape}. It "
+                "is not as hepnn writes it: train again."
+            )
         return output
 
     def scores(self, tensors: Tensors) -> npt.NDArray[np.float32]:

@@ -67,9 +67,13 @@ class ScoreRows(NamedTuple):
             ValueError: there is not one row an entry.
         """
         rows = cls(*about["rows"])
+        if not (isinstance(rows.file, str) and isinstance(rows.damage, str) and all(type(n) is int for n in rows[1:4])):
+            raise ValueError(f"it is about the rows {rows[:4]}")
         if buffers is None or "form" not in about:
             return rows
         columns = ak.from_buffers(ak.forms.from_dict(about["form"]), about["length"], buffers)
+        if not ak.is_valid(columns):  # else lists could reach beyond what is there
+            raise ValueError(f"its lists do not fit together: {ak.validity_error(columns)}")
         if len(columns) != rows.stop - rows.start:
             raise ValueError(f"it has {len(columns)} rows for the entries {rows.start} to {rows.stop}")
         return rows._replace(columns={name: columns[name] for name in columns.fields})

@@ -4,7 +4,8 @@
 needs no more memory than some thousand jets take, however many there are (`hepnn.streaming`). The files hold jets
 under hepnn's own names (schema ``jets``): features are made when a training reads them, and any program that knows
 Parquet can read them. ``shards.json`` beside them says how the jets were spelled where they came from, which the
-trained tagger has to know, and how many there are of each class.
+trained tagger has to know, how many there are of each class, and the checksum of each file. A file is compared with it
+before anything in it is used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from hepnn import __version__
 from hepnn.errors import DependencyError, SourceError
+from hepnn.guarded import content_of, seal, unseal
 from hepnn.jets import collections_of
 from hepnn.schema import Schema
 
@@ -44,7 +46,7 @@ _BLOCKS_A_FILE = 200
 """Some 50,000 jets, some 100 MB of them in memory while they are written."""
 
 DESCRIPTION = "shards.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Shards:
         folder: where they are.
         schema: how the jets were spelled in the files they came from.
         counts: jets of each class, by its name.
+        checksums: SHA-256 of each file, in order.
         n_reused: of the jets, those whose shards were there before they were put together, from a conversion that did
             not come to its end.
     """
@@ -62,7 +65,9 @@ class Shards:
     folder: Path
     schema: Schema
     counts: dict[str, int]
+    checksums: tuple[str, ...]
     n_reused: int = 0
+    _compared: set[int] = field(default_factory=set, repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Shards:
@@ -73,19 +78,26 @@ class Shards:
         """
         path = Path(folder) / DESCRIPTION
         try:
-            about = json.loads(path.read_text())
+            about = unseal(content_of(path))
             if about["format"] != _FORMAT:
                 raise SourceError(
                     f"asked for the shards in {folder}; their format is {about['format']!r}, this hepnn reads {_FORMAT}. "
                     "Convert the files again."
                 )
-            shards = cls(Path(folder), Schema.from_dict(about["schema"]), dict(about["counts"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            counts, checksums = dict(about["counts"]), tuple(about["checksums"])
+            if not all(type(n) is int and n > 0 for n in counts.values()):
+                raise ValueError(f"counts is {str(counts)[:100]}")
+            shards = cls(Path(folder), Schema.from_dict(about["schema"]), counts, checksums)
+            if len(checksums) != -(-shards.n_blocks // _BLOCKS_A_FILE):
+                raise ValueError(f"{len(checksums)} checksums for {shards.n_jets} jets")
+        except SourceError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(
                 f"asked for the shards in {folder}; {DESCRIPTION} is missing or damaged ({type(error).__name__}: {error}). "
                 "Write them: hepnn convert FILES -o FOLDER."
             ) from error
-        for number in range(shards._n_files):
+        for number in range(len(checksums)):
             if not (found := shards.folder / shard_name(number)).exists():
                 raise SourceError(
                     f"asked for the shards in {folder}; {found.name} is missing. Convert the files again."
@@ -145,6 +157,12 @@ class Shards:
 
     def _read(self, number: int, groups: list[int]) -> Any:
         parquet, path = require_pyarrow().parquet, self.folder / shard_name(number)
+        if number not in self._compared and _checksum(path) != self.checksums[number]:
+            raise SourceError(
+                f"asked to read {path}; it does not have the checksum that {DESCRIPTION} gives: it is damaged or was "
+                "changed. Convert the files again."
+            )
+        self._compared.add(number)
         try:
             with parquet.ParquetFile(path, page_checksum_verification=True) as file:
                 return file.read_row_groups(groups)
@@ -181,13 +199,30 @@ def write_shard(tables: Sequence[Any], where: Any, *, seed: int, number: int) ->
 
 def write_description(folder: Path, *, schema: Schema, counts: Mapping[str, int]) -> None:
     """Writes what `Shards.open` reads, beside the shards."""
-    about = {"format": _FORMAT, "hepnn": __version__, "schema": schema.to_dict(), "counts": dict(counts)}
-    (folder / DESCRIPTION).write_text(json.dumps(about, indent=1) + "\n")
+    n_files = -(-sum(counts.values()) // jets_a_file())
+    about = {
+        "format": _FORMAT,
+        "hepnn": __version__,
+        "schema": schema.to_dict(),
+        "counts": dict(counts),
+        "checksums": [_checksum(folder / shard_name(number)) for number in range(n_files)],
+    }
+    (folder / DESCRIPTION).write_text(seal(json.dumps(about, indent=1)))
 
 
 def shard_name(number: int) -> str:
     """Returns what the file of this number is called."""
     return f"jets-{number:05}.parquet"
+
+
+def _checksum(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no file")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"asked to read {path}; {error.strerror or error}. Convert the files again.") from error
 
 
 def require_pyarrow() -> Any:

@@ -26,6 +26,7 @@ from hepnn.errors import HepnnError, OutputError
 
 __all__ = [
     "cannot_write",
+    "file_name",
     "keep",
     "part_of",
     "put_back",
@@ -51,6 +52,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _AT_FDCWD, _SWAP = -2 if sys.platform == "darwin" else -100, 2
 """From <fcntl.h>; and RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS."""
+
+
+def file_name(name: str) -> str:
+    """Returns a name for a file that has what can be kept of ``name``, and stays in its folder whatever that is.
+
+    >>> file_name("Hbb_efficiency_50"), file_name("../../thesis")
+    ('Hbb_efficiency_50', '______thesis')
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_+" else "_" for letter in name)
 
 
 @contextlib.contextmanager
@@ -166,9 +176,13 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
     """Refuses a target that is there, unless it may be overwritten.
 
     Raises:
-        OutputError: it exists and ``overwrite`` is not set.
+        OutputError: it exists and ``overwrite`` is not set, or its name is none that there can be.
     """
-    if target.exists() and not overwrite:
+    try:
+        is_there = target.exists()
+    except OSError as error:  # a name that is too long, say
+        raise OutputError(f"asked to write {target}; {error.strerror or error}. Choose another name.") from error
+    if is_there and not overwrite:
         raise OutputError(
             f"asked to write {target}, which exists already; choose another name, or overwrite it (overwrite=True, "
             "`--overwrite` on the command line)."

@@ -1,12 +1,14 @@
 """A tagger on disk: a folder with a description to read and the weights, each with a checksum.
 
 - ``tagger.json``: classes, schema, representation with its features, scaling, model and options, training recipe and
-  history, how the features were distributed, versions of the packages, and the checksum of every other file;
+  history, how the features were distributed, versions of the packages, and checksums: of every other file, and of the
+  text before its last line;
 - ``weights.npz``: the weights, one array for each variable of the Keras model, in its order;
 - ``model.onnx``: the network with its weights, for ONNX Runtime to score with; absent where there is no translation.
 
-The Keras model is rebuilt from the description by hepnn's own code and filled with the weights. No Python in the folder
-is ever run, and functions of the user's own have to be handed over by name.
+Loading compares all checksums: a flipped bit anywhere is refused, and the file named. What else is in the folder is not
+looked at. The Keras model is rebuilt from the description by hepnn's own code and filled with the weights. No Python in
+the folder is ever run, nothing is imported that it names, and functions of the user's own have to be handed over by name.
 """
 
 from __future__ import annotations
@@ -24,21 +26,25 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import __version__
-from hepnn.drift import Seen
+from hepnn.drift import seen_from
 from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
-from hepnn.history import Trained
+from hepnn.guarded import arrays_in, content_of, parse_json, seal, sha256, unseal
+from hepnn.history import trained_from
 from hepnn.models import MODELS
 from hepnn.plugins import plugin_names
 from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
 from hepnn.staging import put_back, staged_folder
+from hepnn.targets import classes_in
 from hepnn.tensors import TensorSpec
 from hepnn.transfer import Origin
 
 __all__ = ["check_target", "checksum", "load", "save", "set_weights"]
 
-FORMAT = 2
+FORMAT = 3
+_UNSEALED = 2
+"""The format before, whose description had no checksum of its own; it is still read."""
 DESCRIPTION, WEIGHTS, ONNX = "tagger.json", "weights.npz", "model.onnx"
 _NOT_RECIPE = (
     "model",
@@ -88,7 +94,7 @@ def _write(tagger: Any, folder: Path) -> None:
         (folder / ONNX).write_bytes(tagger.onnx_)
     text = json.dumps(_describe(tagger, folder), indent=1, allow_nan=False)
     one_line_lists = re.sub(r"\[([^\[\]{}]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-    (folder / DESCRIPTION).write_text(one_line_lists + "\n")
+    (folder / DESCRIPTION).write_text(seal(one_line_lists))
 
 
 def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
@@ -119,7 +125,9 @@ def _describe(tagger: Any, folder: Path) -> dict[str, Any]:
             for name, columns in tagger.seen_.items()
         },
         "why_keras": tagger.why_keras_,
-        "checksums": {name: _sha256(folder / name) for name in (WEIGHTS, ONNX) if (folder / name).exists()},
+        "checksums": {
+            name: sha256((folder / name).read_bytes()) for name in (WEIGHTS, ONNX) if (folder / name).exists()
+        },
     }
 
 
@@ -146,7 +154,8 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
     """
     description = _read_description(folder)
     try:
-        _verify(folder, description["checksums"])
+        checksums = description["checksums"]
+        weights = _verified(folder, WEIGHTS, checksums)
         tagger = cls(**description["recipe"])
         if isinstance(tagger.class_weight, list):
             tagger.class_weight = dict(tagger.class_weight)
@@ -183,30 +192,31 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
             )
             for name, spec in description["inputs"].items()
         }
-        tagger.classes_ = np.array(description["classes"])
+        tagger.classes_ = classes_in(description["classes"])
         training = dict(description["training"])
         tagger.left_out_ = training.pop("left_out", "")
-        tagger.training_ = Trained(**training)
+        tagger.training_ = trained_from(training)
         tagger.n_truncated_ = tagger.training_.n_truncated
         tagger.temperature_ = float(description.get("temperature", 1.0))  # older folders have neither this
-        tagger.seen_ = {  # nor that
-            name: {feature: Seen(tuple(seen["quantiles"]), seen["n"]) for feature, seen in columns.items()}
-            for name, columns in description.get("seen", {}).items()
-        }
-        if ONNX in description["checksums"]:
-            tagger.onnx_ = (folder / ONNX).read_bytes()
+        tagger.seen_ = seen_from(description.get("seen", {}))  # nor that
+        if ONNX in checksums:
+            tagger.onnx_ = _verified(folder, ONNX, checksums)
             tagger.why_keras_ = ""
         elif why := description.get("why_keras"):  # without it, an older hepnn wrote the folder, and did not try
             tagger.onnx_, tagger.why_keras_ = None, why
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        if isinstance(error, TaggerError | InputError):
-            raise
+    except (TaggerError, InputError):
+        raise
+    except Exception as error:  # what somebody else wrote into it can be anything
         raise TaggerError(
             f"asked for the tagger in {folder}; its {DESCRIPTION} is not as hepnn writes it "
-            f"({type(error).__name__}: {error}). Restore it, or train again."
+            f"({type(error).__name__}: {str(error)[:200]}). Restore it, or train again."
         ) from error
-    with np.load(folder / WEIGHTS, allow_pickle=False) as weights:
-        tagger.weights_ = dict(weights)
+    try:
+        tagger.weights_ = arrays_in(weights)
+    except ValueError as error:
+        raise TaggerError(
+            f"asked for the tagger in {folder}; {WEIGHTS} is not as hepnn writes it ({error}). Restore it, or train again."
+        ) from error
     return tagger
 
 
@@ -241,37 +251,44 @@ def checksum(weights: Mapping[str, npt.NDArray[Any]]) -> str:
 def _read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
-        description = json.loads(path.read_text())
+        content = content_of(path)
+        description = parse_json(content)
+        if isinstance(description, dict) and (description.get("format") == FORMAT or "checksum" in description):
+            unseal(content)
     except FileNotFoundError as error:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:5]) if folder.is_dir() else "no such folder"
         raise TaggerError(
             f"asked for the tagger in {folder}; found no {DESCRIPTION} ({there or 'an empty folder'}). "
             "Train one: hepnn train FILES -o FOLDER."
         ) from error
-    except (OSError, ValueError) as error:
-        raise TaggerError(f"asked for the tagger in {folder}; {DESCRIPTION} cannot be read: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        found = description.get("format") if isinstance(description, dict) else type(description).__name__
+    except NotADirectoryError as error:
         raise TaggerError(
-            f"asked for the tagger in {folder}; its format is {found!r}, this hepnn reads {FORMAT}. "
+            f"asked for the tagger in {folder}, which is a file; a tagger is a folder. hepnn loads no models of Keras or "
+            "of others from their files: write a function that makes the network, and train with "
+            "--model package.module:function."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise TaggerError(
+            f"asked for the tagger in {folder}; {DESCRIPTION} cannot be read: {error}. Restore it, or train again."
+        ) from error
+    found = description.get("format") if isinstance(description, dict) else type(description).__name__
+    if found not in (FORMAT, _UNSEALED):
+        raise TaggerError(
+            f"asked for the tagger in {folder}; its format is {found!r}, this hepnn reads {_UNSEALED} and {FORMAT}. "
             "Use the hepnn it was made with."
         )
-    return description
+    return dict(description)
 
 
-def _verify(folder: Path, checksums: Mapping[str, str]) -> None:
-    for name in (WEIGHTS, *({ONNX} & checksums.keys())):
-        try:
-            found = _sha256(folder / name)
-        except OSError as error:
-            raise TaggerError(f"asked for the tagger in {folder}; {name} cannot be read: {error}") from error
-        if found != checksums[name]:
-            raise TaggerError(
-                f"asked for the tagger in {folder}; {name} has the checksum {found[:12]}…, {DESCRIPTION} says "
-                f"{checksums[name][:12]}…. The file is damaged or was changed: restore it, or train again."
-            )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _verified(folder: Path, name: str, checksums: Mapping[str, str]) -> bytes:
+    """Returns what is in a file of the folder, after it was compared with its checksum."""
+    try:
+        content = content_of(folder / name)
+    except OSError as error:
+        raise TaggerError(f"asked for the tagger in {folder}; {name} cannot be read: {error}") from error
+    if (found := sha256(content)) != checksums[name]:
+        raise TaggerError(
+            f"asked for the tagger in {folder}; {name} has the checksum {found[:12]}…, {DESCRIPTION} says "
+            f"{checksums[name][:12]}…. The file is damaged or was changed: restore it, or train again."
+        )
+    return content

@@ -314,8 +314,10 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             from hepnn.precision import lowered
             from hepnn.runtime import Session
 
-            session = Session(lowered(content, precision=self.precision_))
-            session.check(self.inputs_, checksum=storage.checksum(self.weights_))
+            session = Session(content)
+            session.check(self.inputs_, n_classes=len(self.classes_), checksum=storage.checksum(self.weights_))
+            if self.precision_ != defaults.PRECISION:
+                session = Session(lowered(content, precision=self.precision_))
             self._session = session
         return self._session.scores(tensors)
 

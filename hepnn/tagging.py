@@ -215,7 +215,7 @@ def merge(
         OutputError: a file exists or cannot be written.
     """
     folder = Parts(Path(parts), ScoreRows)
-    job = folder.job()
+    job = _checked(folder)
     name = folder.folder.name
     if output is None and not name.endswith(SUFFIX):
         raise InputError(f"asked to merge {parts}, whose name does not say where to; name the output: -o FILE.")
@@ -231,11 +231,47 @@ def merge(
         )
     skipped = [SkippedFile(*each) for each in job["skipped"]]
     targets = writing.targets(dict.fromkeys(each["file"] for each in job["parts"]))
-    done = writing.write(
-        until_damage(map(folder.read, (each["key"] for each in job["parts"])), skipped), targets, progress
-    )
+    done = writing.write(until_damage(_listed(folder, job), skipped), targets, progress)
     folder.remove()
     return Merged(done, writing.tree, skipped)
+
+
+_JOB: dict[str, Any] = {"is_folder": bool, "tree": str, "file_format": str | None, "skipped": list, "parts": list}
+"""What a job of shares says."""
+
+
+def _checked(folder: Parts[ScoreRows]) -> dict[str, Any]:
+    """The job of a folder; refuses what no share writes."""
+    job = folder.job()
+    try:
+        for name, kind in _JOB.items():
+            if not isinstance(job[name], kind):
+                raise ValueError(f"{name} is {job[name]!r}")
+        if job["file_format"] is not None and job["file_format"] not in FORMATS:
+            raise ValueError(f"file_format is {job['file_format']!r}")
+        for part in job["parts"]:
+            if not (isinstance(part["file"], str) and isinstance(part["key"], str)):
+                raise ValueError(f"it lists the part {part}")
+        if not all(len(each) == len(SkippedFile._fields) for each in job["skipped"]):
+            raise ValueError(f"skipped is {job['skipped']}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"asked to merge {folder.folder}; its job is not as hepnn writes it ({type(error).__name__}: {error}). Name the "
+            "folder that `hepnn tag --part i/n` wrote, *.parts."
+        ) from error
+    return job
+
+
+def _listed(folder: Parts[ScoreRows], job: Mapping[str, Any]) -> Iterator[ScoreRows]:
+    """The rows of every range of a job, in its order; refuses a part that is about others."""
+    for each in job["parts"]:
+        rows = folder.read(each["key"])
+        if (rows.file, rows.start, rows.stop) != (each["file"], each["start"], each["stop"]):
+            raise InputError(
+                f"asked for the part {each['key']} of {folder.folder}; it is about the entries {rows.start} to {rows.stop} of "
+                f"{rows.file}, not {each['start']} to {each['stop']} of {each['file']}. Delete it, and run its share again."
+            )
+        yield rows
 
 
 def _tag_in_parts(

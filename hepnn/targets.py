@@ -12,7 +12,16 @@ from sklearn.metrics import roc_auc_score
 
 from hepnn.errors import InputError
 
-__all__ = ["auc", "check_validation", "class_indices", "class_weights", "classes_of", "training_weights", "weights_of"]
+__all__ = [
+    "auc",
+    "check_validation",
+    "class_indices",
+    "class_weights",
+    "classes_in",
+    "classes_of",
+    "training_weights",
+    "weights_of",
+]
 
 Integers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64] | None
@@ -36,6 +45,20 @@ def classes_of(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Integers]:
             f"at least {_LEAST_JETS_A_CLASS} jets each."
         )
     return classes, targets
+
+
+def classes_in(names: Any) -> npt.NDArray[Any]:
+    """Returns the classes, (class,), that a file lists.
+
+    Raises:
+        ValueError: they are not at least two names or numbers, each once, in their order.
+    """
+    classes = np.asarray(names)
+    if classes.ndim != 1 or classes.dtype.kind not in "biufU" or len(classes) < 2:
+        raise ValueError(f"the classes are {str(names)[:100]}")
+    if not np.array_equal(np.unique(classes), classes):
+        raise ValueError(f"the classes {str(names)[:100]} are not in order, each once")
+    return classes
 
 
 def class_indices(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Integers:

@@ -25,7 +25,7 @@ from sklearn.metrics import log_loss
 from hepnn.batches import Batches, SharedBatches, dataset_of
 from hepnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from hepnn.errors import TaggerError
-from hepnn.history import EPOCH_TABLE, Trained
+from hepnn.history import EPOCH_TABLE, Trained, trained_from
 from hepnn.staging import cannot_write, staged
 from hepnn.targets import auc
 from hepnn.tensors import Tensors, batches_by_length
@@ -386,15 +386,25 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
         saved = load_checkpoint(self.checkpoint, fingerprint=self.fingerprint, names=("state", "best"))
         if saved is None:
             return 0
-        state = self._state()
-        if [v.shape for v in state] != [a.shape for a in saved.arrays["state"]]:
+        try:
+            best_value = float(saved.about["best_value"])
+            trained = trained_from(saved.about)
+            n_epochs = len(trained.history["loss"])
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise TaggerError(
+                f"asked to go on from {self.checkpoint}; it is not as hepnn writes it ({type(error).__name__}: {error}). "
+                "Remove it to start afresh."
+            ) from error
+        state, best = self._state(), saved.arrays["best"] or self.model.get_weights()
+        found = [array.shape for array in (*saved.arrays["state"], *best)]
+        if [v.shape for v in (*state, *self.model.get_weights())] != found:
             raise TaggerError(
                 f"asked to go on from {self.checkpoint}; found the state of a model with other weights. "
                 "Use the settings it was started with, or remove it to start afresh."
             )
         for variable, array in zip(state, saved.arrays["state"], strict=True):
             variable.assign(array)
-        self.best, self.best_value = saved.arrays["best"], saved.about.pop("best_value")
-        self.history, self.best_epoch, self.before, self.padding, self.n_truncated = Trained(**saved.about)
+        self.best, self.best_value = saved.arrays["best"], best_value
+        self.history, self.best_epoch, self.before, self.padding, self.n_truncated = trained
         self.start = time.perf_counter()
-        return len(self.history["loss"])
+        return n_epochs

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hepnn.discriminants import discriminant
 from hepnn.errors import InputError, OutputError
+from hepnn.guarded import content_of, parse_json
 from hepnn.multiclass import class_names
 from hepnn.roc import ROUNDING, plain, require_finite, share_with_error
 from hepnn.staging import staged
@@ -292,7 +293,7 @@ def read_working_point(path: str | os.PathLike[str]) -> WorkingPoint:
         InputError: there is none, or it is not as `write_working_point` makes it.
     """
     try:
-        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(content_of(Path(path)))
         if content.pop("format") != _FORMAT:
             raise ValueError("another format")
         content |= {key: tuple(map(float, content[key])) for key in ("thresholds", "edges")}
@@ -300,9 +301,20 @@ def read_working_point(path: str | os.PathLike[str]) -> WorkingPoint:
         n_bins = 1 if point.column is None else len(point.edges) - 1
         if len(point.thresholds) != n_bins or point.kind not in _KINDS:
             raise ValueError(f"{len(point.thresholds)} thresholds for {n_bins} bins")
+        _check(point)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"asked for the working point in {path}; it cannot be read ({type(error).__name__}: {error}). Make one: "
             "hepnn evaluate FILES --tagger FOLDER --working-point efficiency=0.5 -o FOLDER/."
         ) from error
     return point
+
+
+def _check(point: WorkingPoint) -> None:
+    """Refuses a working point with entries of other kinds than its own, or edges that do not rise."""
+    names = (point.name, point.signal, *(each for each in (point.background, point.column) if each is not None))
+    numbers = (point.value, *point.thresholds, *point.edges, *(point.fractions or {}).values())
+    if not all(isinstance(each, str) for each in names) or not all(isinstance(each, int | float) for each in numbers):
+        raise ValueError("a name is no text, or a number none")
+    if not (np.diff(point.edges) > 0).all():
+        raise ValueError(f"its edges {point.edges} do not rise")

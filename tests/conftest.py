@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import awkward as ak
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 import hepnn.jets  # noqa: F401  # jets behave as four-vectors
 from hepnn.cli import main
+from hepnn.guarded import seal
 
 settings.register_profile("quick", max_examples=20, derandomize=True, deadline=None, database=None)
 settings.register_profile(
@@ -57,6 +59,14 @@ def make_jets(n_jets: int, *, seed: int = 0, labels: bool = True) -> ak.Array:
     if labels:
         fields["label"] = ak.Array(np.where(is_wide, "gluon", "quark").tolist())
     return ak.to_packed(ak.zip(fields, depth_limit=1, with_name="Momentum4D"))
+
+
+def resealed(path, change):
+    """Changes a description of hepnn's, and gives it the checksum that it then has to have."""
+    values = json.loads(path.read_text())
+    del values["checksum"]
+    change(values)
+    path.write_text(seal(json.dumps(values)))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ PACKAGE = Path(hepnn.__file__).parent
 ORDER = [
     "errors",
     "plugins",
-    "bundled cluster defaults history prefetch settings staging targets workers",
+    "bundled cluster defaults graphs guarded history prefetch settings staging targets workers",
     "parts",
     "boxes kinematics pdg jets",
     "observables oddities",

@@ -133,7 +133,10 @@ def other_features(jets):
         (lambda few: {"learning_rate": 0.5}, "learning_rate = 0.002, this one has 0.5"),
         (lambda few: {"model": "gru"}, "model = 'deepsets', this one has 'gru'"),
         (lambda few: {"jets": other_features(few)}, "jets = 270 with the checksum"),
-        (lambda few: {"validation": other_features(few)[:100]}, "jets = 270 with the checksum .* this one has 300 with"),
+        (
+            lambda few: {"validation": other_features(few)[:100]},
+            "jets = 270 with the checksum .* this one has 300 with",
+        ),
         (lambda few: {"class_weight": None}, "class_weight = 'balanced', this one has None"),
     ],
     ids=["an option", "another model", "other jets", "other validation", "other weights"],

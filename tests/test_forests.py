@@ -70,7 +70,7 @@ def test_what_cannot_be_loaded_is_named(trees, tmp_path):
     with pytest.raises(TaggerError, match="asked for the boosted trees in"):
         BoostedTrees.load(path, custom=[leading])
     path.write_text("no model")
-    with pytest.raises(TaggerError, match="They are what"):
+    with pytest.raises(TaggerError, match="they do not have their checksum"):
         BoostedTrees.load(path)
     with pytest.raises(TaggerError, match="not grown yet"):
         BoostedTrees().save(tmp_path / "new.onnx")

@@ -24,7 +24,7 @@ from hepnn.scaling import fixed_scaling
 from hepnn.tensors import TensorSpec, batches_by_length
 from hepnn.translation import TRANSLATORS, translate
 from hepnn.translation.pointwise import dense
-from tests.conftest import make_jets
+from tests.conftest import make_jets, resealed
 from tests.readers.test_reading import columns, write
 
 
@@ -230,7 +230,8 @@ def test_metadata_say_what_goes_in_and_comes_out(trained, folder):
 
 def test_an_older_folder_without_a_model_is_translated_when_it_is_scored(folder, tensors, expected):
     description = json.loads((folder / "tagger.json").read_text())
-    del description["checksums"]["model.onnx"], description["why_keras"]
+    del description["checksums"]["model.onnx"], description["why_keras"], description["checksum"]
+    description["format"] = 2
     (folder / "tagger.json").write_text(json.dumps(description))
     (folder / "model.onnx").unlink()
     loaded = Tagger.load(folder)
@@ -264,9 +265,8 @@ def test_a_replaced_model_cannot_be_loaded(trained, folder, tensors, change):
     with pytest.raises(TaggerError, match=r"model.onnx has the checksum .* damaged or was changed"):
         Tagger.load(folder)
     # nor where the checksum was replaced with it
-    description = json.loads((folder / "tagger.json").read_text())
-    description["checksums"]["model.onnx"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    (folder / "tagger.json").write_text(json.dumps(description))
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    resealed(folder / "tagger.json", lambda values: values["checksums"].update({"model.onnx": checksum}))
     with pytest.raises(TaggerError, match=r"ONNX Runtime .* refuses it"):
         Tagger.load(folder).scores(tensors)
 

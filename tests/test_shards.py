@@ -15,6 +15,7 @@ from hepnn.errors import InputError, OutputError, SourceError
 from hepnn.lessons import lesson_of_shards
 from hepnn.shards import BLOCK, is_shards
 from hepnn.streaming import Labelled, StreamedBatches
+from tests.conftest import resealed
 from tests.test_training import clouds_of
 
 N_JETS = 1000
@@ -108,7 +109,7 @@ def test_damage_is_named(source, tmp_path):
     with pytest.raises(SourceError, match=r"jets-00000.parquet is missing"):
         Shards.open(made.folder)
     about = made.folder / "shards.json"
-    about.write_text(json.dumps({**json.loads(about.read_text()), "format": 99}))
+    resealed(about, lambda values: values.update(format=99))
     with pytest.raises(SourceError, match="their format is 99"):
         Shards.open(made.folder)
 

@@ -28,6 +28,7 @@ from hepnn.cli.export import export
 from hepnn.cli.generate import generate
 from hepnn.cli.inspect import inspect
 from hepnn.cli.merge import merge
+from hepnn.cli.options import show
 from hepnn.cli.plot import plot
 from hepnn.cli.plugins import plugins
 from hepnn.cli.tag import tag
@@ -43,14 +44,14 @@ _INTERRUPTED, _TERMINATED = 130, 143
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    show = warnings.showwarning
+    usual = warnings.showwarning
 
     def show_ours_in_one_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, HepnnWarning):
             click.secho("warning: ", fg="yellow", bold=True, nl=False, err=True)
-            click.echo(str(message), err=True)
+            show(str(message), err=True)
         else:
-            show(message, category, *where, **more)
+            usual(message, category, *where, **more)
 
     warnings.showwarning = show_ours_in_one_line
     try:
@@ -76,7 +77,7 @@ def main() -> None:
             OutputError.exit_code,
         )
     finally:
-        warnings.showwarning = show
+        warnings.showwarning = usual
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -88,7 +89,7 @@ def _say_error(error: BaseException, message: str, code: int) -> int:
 def _say(message: str, error: BaseException, code: int) -> int:
     """Prints a message, and what else is known of an error; returns the exit code."""
     for line in (message, *getattr(error, "__notes__", ())):
-        click.echo(line, err=True)
+        show(line, err=True)
     return code
 
 

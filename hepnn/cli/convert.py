@@ -17,6 +17,7 @@ from hepnn.cli.options import (
     reading_options,
     report_skipped,
     say_time,
+    show,
 )
 
 __all__ = ["convert"]
@@ -69,5 +70,5 @@ def convert(
         )
     else:
         by_class = ", ".join(f"{name} {count}" for name, count in sorted(made.counts.items()))
-        click.echo(f"{made.folder}: {made.n_jets} jets, {by_class}")
+        show(f"{made.folder}: {made.n_jets} jets, {by_class}")
     report_skipped(source.skipped)

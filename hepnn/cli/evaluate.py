@@ -325,6 +325,7 @@ def _look_into(tagger: Any, sample: Any, made: Any) -> Any:
 def _points(
     asked: tuple[str, ...], made: Any, sample: Any, weights: Any, fractions: Any, column: str | None, n_bins: int
 ) -> dict[str, Any]:
+    from hepnn.staging import file_name
     from hepnn.working_points import find_working_point, quantile_edges
 
     points: dict[str, Any] = {}
@@ -357,7 +358,7 @@ def _points(
             edges=quantile_edges(sample.columns[column], n_bins=n_bins) if column else None,
             weights=weights,
         )
-        points[point.name] = point
+        points[file_name(point.name)] = point
     return points
 
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from hepnn.cli.options import json_option, load_tagger, overwrite_option
+from hepnn.cli.options import json_option, load_tagger, overwrite_option, show
 
 __all__ = ["export"]
 
@@ -42,7 +42,7 @@ def export(
     if as_json:
         click.echo(json.dumps({"onnx": str(written), "preprocess": str(beside), **about}))
     else:
-        click.echo(
+        show(
             f"{written}: inputs {', '.join(about['input_names'])}, output {', '.join(about['output_names'])} of "
             f"{', '.join(map(str, about['classes']))}\n{beside}: what the inputs hold"
         )

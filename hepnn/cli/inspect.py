@@ -7,7 +7,7 @@ import json
 import click
 
 from hepnn import defaults
-from hepnn.cli.options import json_option
+from hepnn.cli.options import json_option, show
 
 __all__ = ["inspect"]
 
@@ -32,7 +32,7 @@ def inspect(file: str, schema: str, max_particles: int, write_schema: bool, as_j
     from hepnn.report import print_result
 
     if write_schema:
-        click.echo(inspection.write_schema(file))
+        show(inspection.write_schema(file))
         return
     found = inspection.inspect(file, schema=schema, max_particles=max_particles)
     if as_json:

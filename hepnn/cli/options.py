@@ -13,6 +13,7 @@ import click
 
 from hepnn import defaults
 from hepnn.errors import InputError
+from hepnn.guarded import printable
 
 __all__ = [
     "Reading",
@@ -31,6 +32,7 @@ __all__ = [
     "report_skipped",
     "report_tagged",
     "say_time",
+    "show",
     "tagger_options",
 ]
 
@@ -157,6 +159,11 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
 
 
+def show(text: str, *, err: bool = False) -> None:
+    """Prints a text in which there can be names out of files, whose control characters are spelled out."""
+    click.echo(printable(text), err=err)
+
+
 def report_tagged(tagged: Sequence[Any], *, tree: str, as_json: bool) -> None:
     """Prints what was written, each a `hepnn.tagging.Tagged`."""
     if as_json:
@@ -164,7 +171,7 @@ def report_tagged(tagged: Sequence[Any], *, tree: str, as_json: bool) -> None:
         return
     for each in tagged:
         where = each.path if each.path.is_dir() else f"{each.path}:{tree}"
-        click.echo(f"{where}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}")
+        show(f"{where}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}")
 
 
 def report_skipped(skipped: Sequence[Any]) -> None:
@@ -173,7 +180,7 @@ def report_skipped(skipped: Sequence[Any]) -> None:
         return
     click.echo(f"{len(skipped)} files were skipped:", err=True)
     for each in skipped:
-        click.echo(f"  {each.file}: {each.reason}", err=True)
+        show(f"  {each.file}: {each.reason}", err=True)
     raise click.exceptions.Exit(_SKIPPED)
 
 

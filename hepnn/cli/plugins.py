@@ -6,7 +6,8 @@ import json
 
 import click
 
-from hepnn.cli.options import json_option
+from hepnn.cli.options import json_option, show
+from hepnn.guarded import printable
 
 __all__ = ["plugins"]
 
@@ -27,9 +28,9 @@ def plugins(as_json: bool) -> None:
         click.echo(json.dumps([each._asdict() for each in found]))
         return
     for each in found:
-        click.echo(f"{each.kind.removesuffix('s')} {each.name}: {each.path}, of {each.package}")
+        show(f"{each.kind.removesuffix('s')} {each.name}: {each.path}, of {each.package}")
         if each.problem:
-            click.secho(f"  broken: {each.problem}", fg="red")
+            click.secho(printable(f"  broken: {each.problem}"), fg="red")
     if not found:
         click.echo(
             "No installed package adds anything. One does by naming it among its entry points "

@@ -20,6 +20,7 @@ from hepnn.cli.options import (
     report_skipped,
     report_tagged,
     say_time,
+    show,
     tagger_options,
 )
 
@@ -137,5 +138,5 @@ def tag(
     say_time("entries", n_entries, before=n_reused, seconds=seconds)
     report_tagged(done, tree=output_tree, as_json=as_json)
     if part is not None and not as_json:
-        click.echo(f"Once all shares are there: hepnn merge {done[0].path}")
+        show(f"Once all shares are there: hepnn merge {done[0].path}")
     report_skipped(source.skipped)

@@ -18,6 +18,7 @@ from hepnn.cli.options import (
     overwrite_option,
     reading_options,
     report_skipped,
+    show,
 )
 from hepnn.errors import InputError, OutputError
 
@@ -284,7 +285,7 @@ def train(  # one argument an option
         click.echo(json.dumps(result))
         report_skipped(skipped)
         return
-    click.echo(
+    show(
         f"{folder}: {model}, {result['parameters']} parameters, classes {', '.join(map(str, tagger.classes_))}\n"
         f"best of {result['epochs']} epochs: {result['best_epoch']}, validation AUC {best['val_auc']:.4f}, "
         f"accuracy {best['val_accuracy']:.4f}; {trained.seconds:.0f} s, "

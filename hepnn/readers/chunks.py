@@ -59,8 +59,22 @@ class EntryRange(NamedTuple):
     stop: int
 
 
+_MOST_RANGES = 10_000_000
+"""Of all files together: as many steps of 50,000 entries are more than any data set has, and fill some GB."""
+
+
 def ranges_of(made: Plan, *, step: int) -> list[EntryRange]:
-    """Returns the entries of the chunks that `chunks_of` would yield without a limit, in order."""
+    """Returns the entries of the chunks that `chunks_of` would yield without a limit, in order.
+
+    Raises:
+        SourceError: the files claim to have more entries than there can be.
+    """
+    for table in made.tables:
+        if table.n_entries > _MOST_RANGES * step:
+            raise SourceError(
+                f"asked for the {table.n_entries} entries of {table.place} in steps of {step}; that is more than "
+                f"{_MOST_RANGES} steps. The file is damaged, or the step too small."
+            )
     return [
         EntryRange(position, start, min(start + step, table.n_entries))
         for position, table in enumerate(made.tables)

@@ -26,6 +26,14 @@ from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing, 
 __all__ = ["details", "open_table", "read_steps"]
 
 
+_MOST_FEATURES = 10_000
+"""Columns of a data set of three axes: those in use have some ten. One without rows can claim any number of them."""
+
+_MOST_BYTES = (10_000, 2**20)
+"""Bytes of a data set for each byte of the file that it takes, and bytes of the file that are taken for granted. Deflate
+gives at most 1,032 (https://zlib.net/zlib_tech.html); what was never written takes none, and can claim any size."""
+
+
 class _Column(NamedTuple):
     """One column.
 
@@ -71,6 +79,13 @@ def _groups(handle: Any) -> dict[str, dict[str, Any]]:
 
     def visit(path: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and item.shape and not item.is_virtual and not item.external:
+            ratio, granted = _MOST_BYTES
+            if item.nbytes > ratio * (item.id.get_storage_size() + granted):
+                raise ValueError(
+                    f"{path!r} claims {item.nbytes} bytes, of which the file has {item.id.get_storage_size()}"
+                )
+            if item.ndim == 3 and item.shape[2] > _MOST_FEATURES:
+                raise ValueError(f"{path!r} has the shape {item.shape}, more than {_MOST_FEATURES} features")
             group, _, name = path.rpartition("/")
             found.setdefault(group, {})[name] = item
 

@@ -6,6 +6,7 @@ reading them would run code from the file. The checksum of each array is checked
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ __all__ = ["details", "open_table", "read_steps"]
 
 _PIECE = 2**24
 """Bytes read at once while a checksum is checked."""
+
+_MOST_FEATURES = 10_000
+"""Columns of an array of three axes: EnergyFlow's jets have four. An array without rows can claim any number of them."""
 
 
 class _Header(NamedTuple):
@@ -50,7 +54,13 @@ def _headers(archive: zipfile.ZipFile) -> dict[str, _Header]:
         if not member.endswith(".npy"):
             raise ValueError(f"{member!r} is no array")
         with archive.open(member) as stream:
-            found[member.removesuffix(".npy")] = _header(stream)
+            header = _header(stream)
+            n_bytes = math.prod(header.shape) * header.dtype.itemsize
+            if not header.dtype.hasobject and n_bytes != archive.getinfo(member).file_size - stream.tell():
+                raise ValueError(f"{member!r} has other than the {n_bytes} bytes of its shape {header.shape}")
+            if len(header.shape) == 3 and header.shape[2] > _MOST_FEATURES:
+                raise ValueError(f"{member!r} has the shape {header.shape}, more than {_MOST_FEATURES} features")
+        found[member.removesuffix(".npy")] = header
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hepnn.errors import DependencyError, HepnnWarning, SchemaError, closest
+from hepnn.guarded import content_of
 from hepnn.plugins import find_plugin, plugin_names
 from hepnn.schema.description import Schema
 
@@ -64,16 +65,16 @@ def load_schema(schema: str | Path | Schema) -> Schema:
     if isinstance(schema, str) and (added := find_plugin("schemas", schema)) is not None:
         return load_schema(Path(added) if isinstance(added, str) else added)
     try:
-        text = Path(schema).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = content_of(Path(schema)).decode()
+    except (OSError, ValueError) as error:
         raise SchemaError(
             f"asked for the schema {str(schema)!r}; there is none built in (closest: "
             f"{closest(str(schema), (*SCHEMAS, *plugin_names('schemas')))}) and no such file can be read: {error}."
         ) from error
     try:
         return Schema.from_dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SchemaError(f"the schema {str(schema)!r} is no TOML: {error}.") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SchemaError(f"the schema {str(schema)!r} is no TOML that can be read: {error}.") from error
 
 
 def known_schemas() -> list[Schema]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from hepnn.errors import SchemaError, closest
 from hepnn.expressions import compile_expression
@@ -282,6 +283,8 @@ class Schema:
                 raise SchemaError(f"the schema {name!r} has {table!r} as [{where}]; a table of names is needed.")
             return {key: _part(kind, value, f"{name!r} has in [{where}] {key}") for key, value in table.items()}
 
+        for key in ("background", "padding"):
+            _check_kind(description.get(key), str | None, f"{name!r} has {key}")
         tables = parts(dict, description["collections"], "collections")
         links, clustering = description.get("links"), description.get("clustering")
         return cls(
@@ -335,4 +338,19 @@ def _part(kind: Any, value: Any, where: str) -> Any:
         formulas = made.get("value")
         if not isinstance(formulas, str):
             made["value"] = _strings(formulas, where)
+    hints = get_type_hints(kind)
+    for key, each in made.items():
+        _check_kind(each, hints[key], f"{where} {key}")
+    if kind is Field and "value" not in made:
+        raise SchemaError(f"the schema {where} no value; name a branch, or give a formula.")
     return kind(**made)
+
+
+def _check_kind(value: Any, hint: Any, where: str) -> None:
+    """Refuses an entry that is not of the kind that the attribute is declared to be."""
+    kinds = [get_origin(each) or each for each in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return
+    if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
+        wanted = " or ".join("nothing" if each is type(None) else each.__name__ for each in kinds)
+        raise SchemaError(f"the schema {where} = {value!r}; {wanted} is needed.")

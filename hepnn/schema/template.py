@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from hepnn.guarded import printable
 from hepnn.schema.description import Field, Schema
 
 __all__ = ["guess", "to_toml"]
@@ -76,6 +77,10 @@ def _changed(part: Any) -> list[str]:
     ]
 
 
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", r"\n")
+
+
 def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)
 
@@ -112,7 +117,7 @@ def guess(types: Mapping[str, str], *, trees: tuple[str, ...] = ()) -> str:
         "[labels]",
         "",
         "# branches there are:",
-        *(f"# {name}: {kind}" for name, kind in types.items()),
+        *(f"# {_one_line(name)}: {_one_line(kind)}" for name, kind in types.items()),
     ]
     return "\n".join(lines) + "\n"
 
