@@ -130,15 +130,26 @@ def called_at(folder, n, act, function, arguments, keywords=None):
         function(*arguments, **(keywords or {}))
 
 
+def called_within(n_bytes, function, arguments, keywords):
+    """Calls a function, which is killed where a file grows beyond so many bytes; for a process of its own."""
+    _limit(n_bytes, killed=True)
+    function(*arguments, **keywords)
+
+
+def _limit(n_bytes, *, killed):
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if killed else signal.SIG_IGN)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    return hard
+
+
 def limited(n_bytes, commands, told, killed):
     """Runs commands whose files cannot grow beyond so many bytes, which kills them or is an error; writes what they said.
 
     For a process of its own.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL if killed else signal.SIG_IGN)
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    hard = _limit(n_bytes, killed=killed)
     for arguments in commands:
         code, said = command(*arguments, "--overwrite")
         if code != 0:

@@ -18,7 +18,7 @@ from hepnn.errors import TaggerError
 from hepnn.settings import fingerprint
 from hepnn.training import log_callbacks
 from tests.conftest import make_jets
-from tests.crashes import at_step, called_at, command, ended, kill, no_room, start, unfinished
+from tests.crashes import at_step, called_at, called_within, command, ended, kill, no_room, start, unfinished
 
 SETTINGS = {
     "model_options": {"encoder": (4,), "units": (4,), "head_units": (4,), "dropout": 0.2},
@@ -193,6 +193,11 @@ def test_a_checkpoint_whose_writing_is_killed_is_that_of_the_epoch_before_or_the
             break
         assert code == -signal.SIGKILL
     assert (found[0], found[-1]) == (1, 2)
+    save_checkpoint(epoch_of(1), path, fingerprint={"a": "1"})
+    for n_bytes in (1, 1000, 10_000):  # and in the middle of a write
+        arguments = (n_bytes, save_checkpoint, (epoch_of(2), path), {"fingerprint": {"a": "1"}})
+        assert ended(start(called_within, *arguments)) == -signal.SIGXFSZ
+        assert loaded(path).about["epoch"] == 1
     save_checkpoint(epoch_of(1), path, fingerprint={"a": "1"})
     assert unfinished(tmp_path) == []
 
