@@ -401,5 +401,5 @@ def test_threads_are_those_that_were_asked_for_or_that_may_be_used(monkeypatch):
 
 
 def test_what_is_no_model_is_refused():
-    with pytest.raises(TaggerError, match=r"ONNX model of 4 bytes; ONNX Runtime .* refuses it"):
+    with pytest.raises(TaggerError, match=r"ONNX model of 4 bytes; it ends early"):
         Session(b"junk")
