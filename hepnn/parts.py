@@ -144,9 +144,14 @@ class Parts(Generic[P]):
             np.savez(path, about=np.array(json.dumps(about)), **buffers)
 
     def about(self, key: str) -> P | None:
-        """Returns a piece without its arrays, or None if it is not there."""
+        """Returns a piece without its arrays, or None if it is not there.
+
+        Raises:
+            InputError: it cannot be called so.
+        """
+        path = self._path(key)
         try:
-            return self.kind.unpacked(parse_json(str(arrays_in(self._path(key), only=["about"])["about"])), None)
+            return self.kind.unpacked(parse_json(str(arrays_in(path, only=["about"])["about"])), None)
         except _UNREADABLE:
             return None
 
@@ -161,8 +166,9 @@ class Parts(Generic[P]):
             buffers = arrays_in(path)  # each has its checksum
             return self.kind.unpacked(parse_json(str(buffers.pop("about"))), buffers)
         except Exception as error:  # what somebody else wrote into it can be anything
+            said = " ".join(str(error).split())[:200]
             raise InputError(
-                f"asked for the part {path}; it cannot be read ({type(error).__name__}: {error}). Delete it, and start "
+                f"asked for the part {path}; it cannot be read ({type(error).__name__}: {said}). Delete it, and start "
                 "the same command again: only what is missing is worked out."
             ) from error
 

@@ -114,10 +114,10 @@ class Session:
         self.dtypes = {each.name: _DTYPES.get(each.type) for each in arguments}
         outputs = self._session.get_outputs()
         shapes = [list(each.shape or ()) for each in outputs]
-        if len(outputs) != 1 or len(shapes[0]) != 2 or not isinstance(shapes[0][1], int):
+        if len(outputs) != 1:
             raise TaggerError(f"{asked}; its outputs are of the shapes {shapes}, not one of (jet, class). Train again.")
         self.output: str = outputs[0].name
-        self._n_classes = shapes[0][1]
+        self._shape = shapes[0]
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def check(self, inputs: Mapping[str, TensorSpec], *, n_classes: int, checksum: str) -> None:
@@ -152,7 +152,7 @@ class Session:
             )
 
     def run(self, inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Returns the output for one batch, (jet, class).
+        """Returns the output for one batch, (jet, …).
 
         Args:
             inputs: arrays by name, padded; more than the network takes are left aside.
@@ -172,24 +172,24 @@ class Session:
         except _REFUSED as error:
             found = ", ".join(f"{name} {inputs[name].dtype} {inputs[name].shape}" for name in self.inputs)
             raise TaggerError(f"the network takes {self._takes()}; found {found}: {_first_line(error)}") from error
-        n_jets = len(next(iter(inputs.values())))
-        if output.shape != (n_jets, self._n_classes):
-            raise TaggerError(
-                f"asked for {self._n_classes} probabilities of {n_jets} jets; the network gave the shape {output.shape}. It "
-                "is not as hepnn writes it: train again."
-            )
         return output
 
     def scores(self, tensors: Tensors) -> npt.NDArray[np.float32]:
         """Returns the output for every jet, (jet, class), in order.
 
         Raises:
-            TaggerError: the tensors are not those that the network takes.
+            TaggerError: the tensors are not those that the network takes, or its output is no number a class for each.
         """
         output = np.empty((len(tensors), self._n_classes), np.float32)
 
         def score(rows: npt.NDArray[np.int64]) -> None:
-            output[rows] = self.run(tensors.pad(rows))
+            batch = self.run(tensors.pad(rows))
+            if batch.shape != (len(rows), self._n_classes):
+                raise TaggerError(
+                    f"asked for {self._n_classes} probabilities of {len(rows)} jets; the network gave the shape "
+                    f"{batch.shape}. It is not as hepnn writes it: train again."
+                )
+            output[rows] = batch
 
         slots = max(_SLOTS // self._positions, _LEAST_IMAGES)
         batches = list(batches_by_length(tensors.lengths, slots=slots))
@@ -207,6 +207,15 @@ class Session:
                 pool.shutdown(cancel_futures=True)  # so that Ctrl-C waits for no further batch
                 raise
         return output
+
+    @property
+    def _n_classes(self) -> int:
+        """Columns of the output."""
+        if len(self._shape) != 2 or not isinstance(self._shape[1], int):
+            raise TaggerError(
+                f"asked to score with an ONNX model; its output is of the shape {self._shape}, not (jet, class). Train again."
+            )
+        return self._shape[1]
 
     @property
     def _positions(self) -> int:

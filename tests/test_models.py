@@ -343,3 +343,9 @@ def test_a_network_for_images_refuses_particles(name):
 def test_a_model_of_ones_own_goes_by_module_and_function():
     model = build_model("hepnn.models.deepsets:deepsets", SPECS, n_classes=2, options=SMALL)
     assert model.name == "deepsets"
+
+
+def test_a_jet_without_particles_has_a_first_step_and_others_stay_as_they_are():
+    mask = np.array([[False, False], [True, False], [True, True]])
+    kept = layers.KeepFirstSlot()(mask)
+    np.testing.assert_array_equal(kept, [[True, False], [True, False], [True, True]])

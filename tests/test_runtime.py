@@ -379,6 +379,7 @@ def test_exporting_does_not_replace_what_is_there(trained, tmp_path):
     write_onnx(trained, tmp_path / "tagger.onnx")
     with pytest.raises(OutputError, match="exists already"):
         write_onnx(trained, tmp_path / "tagger.onnx")
+    (tmp_path / "preprocess.json").write_text("{}")
     with pytest.raises(OutputError, match=r"preprocess.json, which exists already"):
         write_onnx(trained, tmp_path / "other.onnx")
     write_onnx(trained, tmp_path / "tagger.onnx", overwrite=True)

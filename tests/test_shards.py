@@ -165,6 +165,14 @@ def test_a_batch_mixes_jets_of_the_blocks_of_its_window(streamed):
     assert blocks[0] != blocks[-1]
 
 
+def test_each_epoch_puts_other_blocks_into_a_window(streamed):
+    def windows(epoch):
+        streamed.epoch = epoch
+        return [sorted(blocks.tolist()) for blocks in streamed.windows()]
+
+    assert windows(0) == windows(0) != windows(1)
+
+
 def test_no_more_than_two_windows_are_read_ahead(streamed):
     """One is in use, one is waiting."""
     read, seen = streamed._read, []

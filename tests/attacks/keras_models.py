@@ -103,7 +103,7 @@ def resumed(name, content):
         options = ("--epochs", "1", "--option", "units=4", "--option", "encoder=4", "--model", "deepsets")
         return ["train", given / "jets.parquet", "-o", own / "out" / "tagger", "--resume", *options[:2], *options[6:]]
 
-    return Case(f"resume-{name}", make, says="no state of a training")
+    return Case(f"resume-{name}", make, says="cannot be read")
 
 
 def legacy(path):

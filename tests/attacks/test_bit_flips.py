@@ -10,6 +10,7 @@ from hepnn import BoostedTrees, Shards, Tagger
 from hepnn.errors import HepnnError, InputError, SourceError, TaggerError
 from hepnn.guarded import arrays_in
 from hepnn.parts import Parts
+from hepnn.score_rows import ScoreRows
 from tests.conftest import make_jets
 
 N_FLIPS = 150
@@ -115,7 +116,7 @@ def test_a_flipped_bit_in_shards_is_refused_by_name(folder, tmp_path, name):
 
 
 def test_a_flipped_bit_in_what_parts_belong_together_is_refused_by_name(folder, tmp_path):
-    parts = Parts(shutil.copytree(folder / "given" / "scores.root.parts", tmp_path / "parts"))
+    parts = Parts(shutil.copytree(folder / "given" / "scores.root.parts", tmp_path / "parts"), ScoreRows)
     content = (parts.folder / "job.json").read_bytes()
     for _, flipped in flips(content):
         (parts.folder / "job.json").write_bytes(flipped)
@@ -125,7 +126,7 @@ def test_a_flipped_bit_in_what_parts_belong_together_is_refused_by_name(folder, 
 
 def test_a_flipped_bit_in_a_part_is_refused_by_name_or_changes_nothing(folder, tmp_path):
     """The fields of a zip file that nobody reads, such as dates, have no checksum."""
-    parts = Parts(shutil.copytree(folder / "given" / "scores.root.parts", tmp_path / "parts"))
+    parts = Parts(shutil.copytree(folder / "given" / "scores.root.parts", tmp_path / "parts"), ScoreRows)
     key = json.loads((parts.folder / "job.json").read_text())["parts"][0]["key"]
     path = parts.folder / f"{key}.npz"
     content, expected = path.read_bytes(), parts.read(key)
