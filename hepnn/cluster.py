@@ -149,7 +149,7 @@ def run(work: Callable[[int], T], indices: Iterable[int], *, client: Any) -> Gen
         ) from error
     except distributed.client.CancelledError as error:
         raise ClusterError(
-            f"asked the Dask scheduler at {address} for results; {str(error).splitlines()[0]} Give the same command again "
+            f"asked the Dask scheduler at {address} for results; {str(error).partition(chr(10))[0]} Give the same command again "
             "once it is back."
         ) from error
     finally:

@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, OutputError
+from hepnn.errors import InputError, OutputError, SchemaError
 from hepnn.jets import labels_of
 from hepnn.oddities import check_momenta, fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
 from hepnn.ranges import Ranges, digest, until_damage
-from hepnn.readers import JetFiles, Source, open_jets
+from hepnn.readers import JetChunk, JetFiles, Source, open_jets, saying_where
 from hepnn.shards import (
     DESCRIPTION,
     Shards,
@@ -37,7 +37,7 @@ from hepnn.shards import (
     write_description,
     write_shard,
 )
-from hepnn.staging import put_back, refuse_existing, staged_folder
+from hepnn.staging import named, put_back, refuse_existing, staged_folder
 
 __all__ = ["convert"]
 
@@ -77,10 +77,10 @@ def convert(
         DependencyError: pyarrow, or distributed, is missing.
     """
     require_pyarrow()
-    folder = Path(output)
+    folder = named(output)
     put_back(folder)
     refuse_existing(folder, overwrite=overwrite)
-    if folder.exists() and not (folder / DESCRIPTION).is_file() and any(folder.iterdir()):
+    if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).is_file() or not any(folder.iterdir()))):
         raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
     files = source if isinstance(source, JetFiles) else open_jets(source)
     if workers is None and client is None:
@@ -126,14 +126,17 @@ class _Found(NamedTuple):
         """Returns what there is before any jet."""
         return cls(Counter(), Counter(), [])
 
-    def add(self, jets: ak.Array) -> None:
-        """Checks jets and counts them.
+    def add(self, chunk: JetChunk, start: int = 0, stop: int | None = None) -> None:
+        """Checks the jets of a chunk and counts those from ``start`` to ``stop``.
 
         Raises:
             InputError: they have no labels, or a momentum is none.
         """
-        check_momenta(jets)
-        self.counts.update(labels_of(jets).tolist())
+        with saying_where(chunk):
+            check_momenta(chunk.jets)
+            labels = labels_of(chunk.jets)
+        jets = chunk.jets[start:stop]
+        self.counts.update(labels[start:stop].tolist())
         self.odd.update(odd_in(jets))
         self.prints.append(fingerprints(jets))
 
@@ -147,10 +150,10 @@ def _convert_here(files: JetFiles, folder: Path, *, seed: int, progress: Callabl
     found = _Found.nothing()
     waiting: list[Any] = []
     n_waiting = n_files = 0
-    for jets in prefetched(files.iterate()):
-        found.add(jets)
-        table = _table(jets)
-        waiting.append(table.cast(waiting[0].schema) if waiting else table)
+    for chunk in prefetched(files.chunks()):
+        found.add(chunk)
+        table = _table(chunk, like=waiting[0].schema if waiting else None)
+        waiting.append(table)
         n_waiting += len(table)
         while n_waiting >= jets_a_file():
             joined = require_pyarrow().concat_tables(waiting)
@@ -188,7 +191,7 @@ def _make_shards(
     if not sum(piece.n_jets for piece in whole):
         raise _no_jets()
     first = ranges.files.chunk(ranges.entries[whole[0].at])
-    job = _Job(ranges, seed, _table(first.jets).schema, _slices(whole))
+    job = _Job(ranges, seed, _table(first).schema, _slices(whole))
     shard_keys = tuple(
         digest([seed, number, [(keys[index], start, stop) for index, start, stop in slices]])
         for number, slices in enumerate(job.slices)
@@ -315,18 +318,25 @@ class _Job:
         found = _Found.nothing()
         tables = []
         for index, start, stop in self.slices[number]:
-            jets = self.ranges.files.chunk(self.ranges.entries[index]).jets
-            found.add(jets[start:stop])
-            tables.append(_table(jets).cast(self.schema).slice(start, stop - start))
+            chunk = self.ranges.files.chunk(self.ranges.entries[index])
+            found.add(chunk, start, stop)
+            tables.append(_table(chunk, like=self.schema).slice(start, stop - start))
         stream = require_pyarrow().BufferOutputStream()
         write_shard(tables, stream, seed=self.seed, number=number)
         content = np.frombuffer(stream.getvalue(), np.uint8)
         return _Shard(found.counts.total(), dict(found.counts), dict(found.odd), np.concatenate(found.prints), content)
 
 
-def _table(jets: ak.Array) -> Any:
-    """The jets as a table of Arrow, (jet,)."""
-    return ak.to_arrow_table(jets, extensionarray=False)
+def _table(chunk: JetChunk, *, like: Any = None) -> Any:
+    """The jets as a table of Arrow, (jet,), of the types of an earlier one if given."""
+    table = ak.to_arrow_table(chunk.jets, extensionarray=False)
+    try:
+        return table if like is None else table.cast(like)
+    except ValueError as error:  # whole numbers, of which some are missing here, but none before
+        raise SchemaError(
+            f"in {chunk.file}, entries {chunk.start} to {chunk.stop}: the jets are of other types than those before: {error}. "
+            'Make the field a number of one kind in the schema, such as "1.0 * charge".'
+        ) from error
 
 
 def _no_jets() -> InputError:

@@ -28,9 +28,9 @@ from hepnn import __version__
 from hepnn.errors import HepnnError
 from hepnn.generators import generate_toy, toy_jets
 from hepnn.readers import read_jets
-from hepnn.runtime import default_threads
 from hepnn.tagger import Tagger
 from hepnn.tagging import tag
+from hepnn.threads import default_threads
 
 __all__ = ["CHECKS", "Check", "Examination", "examine", "render"]
 

@@ -56,6 +56,8 @@ def _messages(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
+        if key >> 32:  # readers that keep 32 bits would take it for another
+            raise ValueError(f"byte {at} is not as in an ONNX model")
         number, kind = key >> 3, key & 7
         if kind == _BYTES:
             size, at = _varint(data, at)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.drift import Counts, Drift, add_counts, count, drifts
-from hepnn.errors import FeatureError, InputError, closest
+from hepnn.errors import InputError, closest
 from hepnn.features import JET_FEATURES, evaluate_features
 from hepnn.friends import Friend, Rating, branches_for, rate, read_friend
 from hepnn.jets import collections_of, labels_of, members_of
@@ -26,7 +26,7 @@ from hepnn.kinematics import invariant_mass
 from hepnn.oddities import fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.prefetch import prefetched
 from hepnn.ranges import Ranges, until_damage
-from hepnn.readers import JetChunk, JetFiles, SkippedFile
+from hepnn.readers import JetChunk, JetFiles, SkippedFile, saying_where
 from hepnn.tensors import Tensors
 
 __all__ = ["Sample", "column_of", "judge", "observers_for", "tensors_of"]
@@ -63,10 +63,8 @@ def tensors_of(tagger: Any, chunk: JetChunk) -> Tensors:
     Raises:
         InputError, FeatureError: as `hepnn.Tagger.tensors`.
     """
-    try:
+    with saying_where(chunk):
         made: Tensors = tagger.tensors(chunk.jets)
-    except (InputError, FeatureError) as error:
-        raise type(error)(f"in {chunk.file}, entries {chunk.start} to {chunk.stop}: {error}") from error
     return made
 
 
@@ -133,6 +131,8 @@ def judge(
         SourceError, SchemaError, FeatureError: as in `hepnn.tagging.tag`.
         ClusterError: the workers cannot be reached, or died of their work several times.
     """
+    if max_jets is not None and max_jets < 0:
+        raise InputError(f"asked to judge at most {max_jets} jets; give a number from 0 on, or None for all.")
     taggers, classes = dict(taggers or {}), tuple(files.schema.labels)
     n_rows = sum(table.n_entries for table in files.plan.tables)
     friends = [read_friend(friend, classes=classes, n_rows=n_rows) for friend in friends]

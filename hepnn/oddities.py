@@ -85,7 +85,7 @@ def check_momenta(jets: ak.Array) -> None:
             at = np.flatnonzero(wrong)
             named = ", ".join(map(str, at[:_N_NAMED])) + ("…" if len(at) > _N_NAMED else "")
             raise InputError(
-                f"asked for {what} with a momentum; {field} is missing, infinite{_or_not_positive(jets, field)} in "
+                f"asked for {what} with a momentum; {field} is missing, infinite, too large{_or_not_positive(jets, field)} in "
                 f"{len(at)} of {len(jets)} jets: {named}. Leave them out with the selection is_sound, of arrays with "
                 "jets[hepnn.oddities.is_sound(jets)]; or give the field a value in the schema."
             )

@@ -18,7 +18,7 @@ import numpy as np
 
 from hepnn.errors import InputError
 from hepnn.guarded import arrays_in, content_of, parse_json, seal, unseal
-from hepnn.staging import cannot_write, remove_stale, staged
+from hepnn.staging import make_folder, remove_stale, staged
 
 __all__ = ["SUFFIX", "Parts", "Piece"]
 
@@ -76,10 +76,7 @@ class Parts(Generic[P]):
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.folder, error) from error
+        make_folder(self.folder)
         with staged(self.folder / _JOB, overwrite=True) as path:
             path.write_text(seal(json.dumps({"format": _FORMAT, "of": self.kind.__name__, **job}, indent=1)))
 

@@ -85,7 +85,13 @@ def _outputs(
     if mask is None:
         lengths = tf.fill([n_jets], n_slots)
     else:
-        lengths = tf.reduce_sum(tf.cast(keras.tree.flatten(mask)[0], tf.int32), axis=1)
+        (mask,) = keras.tree.flatten(mask)
+        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        tf.debugging.assert_equal(
+            mask,
+            tf.sequence_mask(lengths, n_slots),
+            "a mask has gaps or padding on the left; padding belongs on the right",
+        )
     longest_first = tf.argsort(lengths, direction="DESCENDING", stable=True)
     lengths = tf.gather(lengths, longest_first)
     is_real = tf.range(tf.maximum(tf.reduce_max(lengths), 0))[:, None] < lengths

@@ -4,14 +4,12 @@ Tensors go in, probabilities come out (`Session.scores`). Jets are taken by leng
 longest of its own jets, and the scores are put back in order. Each thread takes a whole batch: no thread waits for
 another within one, and none is busy when there is nothing to score.
 
-All processors that the process may run on are used; the environment variable ``HEPNN_THREADS`` sets another number, as
-does ``OMP_NUM_THREADS``, which batch systems set.
+All processors that the process may run on are used (`hepnn.threads`).
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,10 +22,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as refusals
 from hepnn.errors import InputError, TaggerError, closest
 from hepnn.graphs import refuse_loops
 from hepnn.tensors import Tensors, TensorSpec, batches_by_length
+from hepnn.threads import default_threads
 
-__all__ = ["Session", "default_threads"]
-
-_THREADS = ("HEPNN_THREADS", "OMP_NUM_THREADS")
+__all__ = ["Session"]
 
 _SLOTS = 2048
 """Particles or pixels in a batch, padding included: few enough that what a layer gives is still in the processor's cache
@@ -54,28 +51,12 @@ _REFUSED = (
 _DTYPES = {"tensor(float)": np.dtype(np.float32), "tensor(bool)": np.dtype(np.bool_)}
 
 
-def default_threads() -> int:
-    """Returns the number of threads to score with.
-
-    Raises:
-        InputError: ``HEPNN_THREADS`` or ``OMP_NUM_THREADS`` is no whole number from 1 on.
-    """
-    for name in _THREADS:
-        if text := os.environ.get(name):
-            if not text.isdecimal() or int(text) < 1:
-                raise InputError(f"asked for {name}={text}; it takes a whole number from 1 on.")
-            return int(text)
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class Session:
     """A network, ready to score.
 
     Args:
         content: an ONNX model with one output, (jet, class).
-        threads: how many to use; `default_threads` if None.
+        threads: how many to use; `hepnn.threads.default_threads` if None.
 
     Attributes:
         inputs: by name, the shape of each input without the axis of the jets; None for the length of a sequence.
@@ -96,6 +77,7 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _FATAL
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # and not ONNX Runtime's own
         options.enable_mem_pattern = False  # a pattern holds for one shape, and here each batch has its own
         asked = f"asked to score with an ONNX model of {len(content)} bytes"
         try:

@@ -28,6 +28,8 @@ __all__ = [
     "cannot_write",
     "file_name",
     "keep",
+    "make_folder",
+    "named",
     "part_of",
     "put_back",
     "refuse_existing",
@@ -42,6 +44,9 @@ PART, KEPT, OLD = "part", "kept", "old"
 
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 """Begins the token in a name that this machine writes under."""
+
+_LONGEST = 180
+"""Bytes of a target's name in the name that it is written under; file systems have room for 255 in all."""
 
 _A_DAY = 86_400.0
 """Seconds without a write after which what another machine writes is left over: not every network file system lets one
@@ -88,7 +93,7 @@ def staged_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> I
     Raises:
         OutputError: ``path`` exists and ``overwrite`` is not set, or cannot be written.
     """
-    target = Path(path).resolve() if Path(path).is_symlink() or not Path(path).name else Path(path)
+    target = Path(path).resolve() if Path(path).is_symlink() else named(path)
     with _reported(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         put_back(target)
@@ -113,8 +118,7 @@ def staged_contents(path: str | os.PathLike[str], *, last: str) -> Iterator[Path
         OutputError: a file cannot be written.
     """
     folder = Path(path)
-    with _reported(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with _reported(folder), part_of(folder / last, is_folder=True) as part, _reported(folder, part):
         yield part
         files = [file for file in part.rglob("*") if file.is_file()]
@@ -163,13 +167,29 @@ def remove_stale(folder: Path, name: str | None = None) -> None:
         _remove(part)
 
 
+def named(path: str | os.PathLike[str]) -> Path:
+    """Returns the path, whole where it has no name of its own, such as ``.``."""
+    return Path(path) if Path(path).name else Path(path).resolve()
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are not there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    with _reported(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def put_back(target: Path) -> None:
     """Puts the folder ``target`` back if it is not there because `staged_folder` was killed in the wrong moment."""
-    for old in _left(target.parent, target.name, OLD):
-        if target.exists():
-            _remove(old)
-        else:
-            old.replace(target)
+    with _reported(target):
+        for old in _left(target.parent, target.name, OLD):
+            if target.exists():
+                _remove(old)
+            else:
+                old.replace(target)
 
 
 def refuse_existing(target: Path, *, overwrite: bool) -> None:
@@ -199,7 +219,12 @@ def cannot_write(target: Path, error: OSError, *, part: Path | None = None) -> O
     """
     said = error.strerror or str(error)
     if error.errno not in _FULL:
-        return OutputError(f"asked to write {target}; {said}. Check the folder, its permissions and free space.")
+        hint = (
+            "Choose a shorter name"
+            if error.errno == errno.ENAMETOOLONG
+            else "Check the folder, its permissions and free space"
+        )
+        return OutputError(f"asked to write {target}; {said}. {hint}.")
     folder = next(each for each in target.absolute().parents if each.exists())
     written = "" if part is None else f" after {_megabytes(_size(part))}"
     return OutputError(
@@ -221,12 +246,20 @@ def _reported(target: Path, part: Path | None = None) -> Iterator[None]:
 
 def _beside(target: Path, what: str) -> Path:
     """A name beside ``target`` that nothing else has; it is hidden, and ends as the target's."""
-    return target.with_name(f".{target.name}.{_HOST}{secrets.token_hex(4)}.{what}{target.suffix}")
+    return target.with_name(f".{_shortened(target.name)}.{_HOST}{secrets.token_hex(4)}.{what}{target.suffix}")
+
+
+def _shortened(name: str) -> str:
+    """The name, or where it would leave no room for what is added, its beginning and a checksum."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= _LONGEST:
+        return name
+    return f"{os.fsdecode(encoded[: _LONGEST - 16])}{hashlib.sha256(encoded).hexdigest()[:16]}"
 
 
 def _left(folder: Path, name: str | None, what: str) -> Iterator[Path]:
     """What is under such names in a folder, and nobody's; each is locked while it is looked at."""
-    of = ".+" if name is None else re.escape(name)
+    of = ".+" if name is None else re.escape(_shortened(name))
     pattern = re.compile(rf"\.{of}\.([0-9a-f]{{8}})[0-9a-f]{{8}}\.{what}(\.[^.]*)?")
     try:
         there = [path.name for path in folder.iterdir()]
@@ -235,20 +268,25 @@ def _left(folder: Path, name: str | None, what: str) -> Iterator[Path]:
     for found in filter(None, map(pattern.fullmatch, there)):
         part = folder / found[0]
         with contextlib.suppress(OSError), _locked(part, wait=False) as is_ours:
-            if is_ours and (found[1] == _HOST or time.time() - part.stat().st_mtime > _A_DAY):
+            if is_ours is False:
+                continue
+            is_dead = is_ours and found[1] == _HOST
+            if is_dead or (is_ours is None and what == OLD) or time.time() - part.stat().st_mtime > _A_DAY:
                 yield part
 
 
 @contextlib.contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock of a file or folder; yields whether it does, which not every file system can."""
+def _locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
+    """Holds the lock of a file or folder; yields whether it does, or None where the file system has no such locks."""
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS locks what can be written
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            is_ours = True
-        except OSError:
+            is_ours: bool | None = True
+        except BlockingIOError:
             is_ours = False
+        except OSError:  # folders on NFS, which locks only what can be written
+            is_ours = None
         yield is_ours
     finally:
         os.close(descriptor)

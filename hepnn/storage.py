@@ -35,7 +35,7 @@ from hepnn.plugins import plugin_names
 from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
-from hepnn.staging import put_back, staged_folder
+from hepnn.staging import make_folder, put_back, refuse_existing, staged_folder
 from hepnn.targets import classes_in
 from hepnn.tensors import TensorSpec
 from hepnn.transfer import Origin
@@ -75,13 +75,11 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     """Refuses a folder that a tagger cannot be written to.
 
     Raises:
-        OutputError: it exists and ``overwrite`` is not set, or holds something else.
+        OutputError: it exists and ``overwrite`` is not set, or holds something else; or there can be no such folder.
     """
     put_back(folder)
-    if folder.exists() and not overwrite:
-        raise OutputError(
-            f"asked to write a tagger to {folder}, which exists. Choose another name, or overwrite it on purpose."
-        )
+    refuse_existing(folder, overwrite=overwrite)
+    make_folder(folder.parent)
     if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).exists() or not any(folder.iterdir()))):
         raise OutputError(
             f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name."

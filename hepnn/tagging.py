@@ -31,7 +31,7 @@ from hepnn.prefetch import prefetched
 from hepnn.ranges import until_damage
 from hepnn.readers import DEFAULT_STEP, JetFiles, SkippedFile, Source, open_jets
 from hepnn.score_rows import ScoreRows, default_prefix, rows_of
-from hepnn.staging import refuse_existing
+from hepnn.staging import make_folder, named, refuse_existing
 from hepnn.working_points import WorkingPoint, read_working_point
 from hepnn.writers import FORMATS, format_of, open_writer
 
@@ -149,7 +149,7 @@ def tag(
     for point in points:
         _check_classes(point, tagger)
     writing = _Writing(
-        Path(output), Path(output).is_dir() or str(output).endswith(os.sep), output_tree, file_format, overwrite
+        named(output), Path(output).is_dir() or str(output).endswith(os.sep), output_tree, file_format, overwrite
     )
     tally = _Tally({}, Counter())
     if workers is not None or client is not None or part is not None:
@@ -308,7 +308,7 @@ def _tag_in_parts(
         make = functools.partial(cluster.compute, job.rows, client=client, workers=workers)
     before = folder.gather(keys, indices, make=make, progress=progress)
     made = [folder.about(keys[index]) for index in indices]
-    n_jets = sum(rows.n_jets for rows in map(tally.add, filter(None, made)))
+    n_jets = sum(rows.n_jets for rows in map(tally.add, until_damage(filter(None, made), [])))
     if part is not None:
         columns = tuple(folder.read(keys[indices[0]]).columns) if indices else ()
         n_entries, n_reused = (sum(map(ranges.size, which)) for which in (indices, before))
@@ -354,7 +354,7 @@ class _Writing(NamedTuple):
     ) -> list[Tagged]:
         """Writes the rows to the output of their file; those of one output follow each other."""
         if self.is_folder:
-            self.target.mkdir(parents=True, exist_ok=True)
+            make_folder(self.target)
         done: list[Tagged] = []
         n_jets = 0
         for path, of_path in itertools.groupby(rows, key=lambda each: targets[each.file]):

@@ -19,9 +19,10 @@ from hepnn.errors import InputError, TaggerError
 from hepnn.jets import labels_of
 from hepnn.precision import check_precision, lowered
 from hepnn.readers import JetFiles, Source, open_jets
-from hepnn.runtime import Session, default_threads
+from hepnn.runtime import Session
 from hepnn.targets import auc, class_indices
 from hepnn.tensors import Tensors
+from hepnn.threads import default_threads
 
 __all__ = ["Lower", "Throughput", "bench"]
 

@@ -13,7 +13,7 @@ PACKAGE = Path(hepnn.__file__).parent
 ORDER = [
     "errors",
     "plugins",
-    "bundled cluster defaults graphs guarded history prefetch settings staging targets workers",
+    "bundled cluster defaults graphs guarded history prefetch settings staging targets threads workers",
     "parts",
     "boxes kinematics pdg jets",
     "observables oddities",

@@ -19,9 +19,10 @@ from hepnn.features import resolve_features
 from hepnn.models import build_model
 from hepnn.models.inputs import cloud_inputs
 from hepnn.onnx_export import PREPROCESS, TOLERANCE, export, write_onnx
-from hepnn.runtime import Session, default_threads
+from hepnn.runtime import Session
 from hepnn.scaling import fixed_scaling
 from hepnn.tensors import TensorSpec, batches_by_length
+from hepnn.threads import default_threads
 from hepnn.translation import TRANSLATORS, translate
 from hepnn.translation.pointwise import dense
 from tests.conftest import make_jets, resealed

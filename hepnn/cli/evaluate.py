@@ -198,11 +198,15 @@ def evaluate(  # one argument an option
         jury: dict[str, Any] = {"taggers": loaded, "max_jets": max_jets, "client": opened}
         with counting("scoring") as progress:
             sample = judge(source, friends=beside, columns=columns, progress=progress, **jury)
-        apart = {}
+        apart, skipped = {}, list(source.skipped)
         for name, files in map(_named, others):
-            other = reading._replace(files=(files,)).open(schema=used)
+            those = reading._replace(files=(files,))
+            other = those.open(schema=used)
+            if weight and (extra := observers_for(other, [], [weight])):
+                other = those.open(schema=used, observers=extra)
             with counting(f"scoring {files}") as progress:
                 apart[name] = judge(other, columns=[weight] if weight else [], progress=progress, **jury)
+            skipped += other.skipped
     n_jets = sum(len(each.labels) for each in (sample, *apart.values()))
     say_time("jets", n_jets, before=0, seconds=time.perf_counter() - begin)
     chosen = source.schema.background
@@ -262,7 +266,7 @@ def evaluate(  # one argument an option
         print_result(assessment_table(made))
         if writes_report:
             click.echo(f"{page}")
-    report_skipped(source.skipped)
+    report_skipped(skipped)
 
 
 def _named(text: str) -> tuple[str, str]:

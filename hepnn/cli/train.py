@@ -178,14 +178,14 @@ def train(  # one argument an option
     from hepnn.history import EPOCH_TABLE
     from hepnn.progress import epoch_lines, load_tensorflow, say
     from hepnn.shards import Shards
-    from hepnn.staging import refuse_existing, remove_stale
+    from hepnn.staging import named, refuse_existing, remove_stale
     from hepnn.storage import check_target
     from hepnn.tagger import Tagger
     from hepnn.workers import join, worker_of
 
     worker = worker_of() if distribute == "multi-worker" else None
     writes = worker is None or worker.is_chief
-    folder = Path(output)
+    folder = named(output)
     check_target(folder, overwrite=overwrite)
     checkpoint = folder.with_name(f".{folder.name}.checkpoint")
     if checkpoint.exists() and not (resume or overwrite):
@@ -237,10 +237,8 @@ def train(  # one argument an option
         mixed_precision=mixed_precision,
         schema=schema,
     )
-    if writes:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            checkpoint.unlink(missing_ok=True)
+    if writes and not resume:
+        checkpoint.unlink(missing_ok=True)
     if worker is not None:
         say(f"{worker}: waiting for all to come")
     load_tensorflow(first=None if worker is None else join)

@@ -18,7 +18,7 @@ from pathlib import Path
 import awkward as ak
 
 from hepnn.readers.arrays import jets_of
-from hepnn.readers.chunks import EntryRange, JetChunk
+from hepnn.readers.chunks import EntryRange, JetChunk, saying_where
 from hepnn.readers.files import DEFAULT_STEP, JetFiles, open_jets
 from hepnn.readers.preflight import BadFiles, SkippedFile
 from hepnn.readers.sources import Source
@@ -36,6 +36,7 @@ __all__ = [
     "jets_of",
     "open_jets",
     "read_jets",
+    "saying_where",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import kinematics
-from hepnn.errors import InputError, SchemaError, SourceError
+from hepnn.errors import FeatureError, InputError, SchemaError, SourceError
 from hepnn.expressions import Expression
 from hepnn.jets import collections_of
 from hepnn.oddities import is_sound
@@ -20,7 +21,7 @@ from hepnn.readers.preflight import Plan, SkippedFile
 from hepnn.readers.tables import Table
 from hepnn.schema import Schema, jets_from_rows
 
-__all__ = ["EntryRange", "JetChunk", "chunk_of", "chunks_of", "ranges_of"]
+__all__ = ["EntryRange", "JetChunk", "chunk_of", "chunks_of", "ranges_of", "saying_where"]
 
 
 class JetChunk(NamedTuple):
@@ -43,6 +44,15 @@ class JetChunk(NamedTuple):
     start: int
     stop: int
     selected: npt.NDArray[np.bool_] | None = None
+
+
+@contextlib.contextmanager
+def saying_where(chunk: JetChunk) -> Iterator[None]:
+    """Adds to errors about the jets of a chunk which file and entries they come from."""
+    try:
+        yield
+    except (InputError, FeatureError) as error:
+        raise type(error)(f"in {chunk.file}, entries {chunk.start} to {chunk.stop}: {error}") from error
 
 
 class EntryRange(NamedTuple):

@@ -7,11 +7,11 @@ record from its members; here it is a dot in both.
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from hepnn.errors import SourceError
 from hepnn.readers import sources
 from hepnn.readers.baskets import Baskets
 from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing
+from hepnn.threads import default_threads
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -53,7 +54,7 @@ def _check_bytes(file: str) -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _opened(file: str) -> Iterator[Any]:
     """Opens a ROOT file; whatever its parser raises is a `SourceError`."""
     settings = sources.options(file) if sources.is_remote(file) else {}
@@ -166,7 +167,8 @@ def read_steps(
             baskets.request(first, last)
             joined = baskets.columns(first, last)
             if following:
-                baskets.request(*following, ahead=True)
+                with contextlib.suppress(Exception):  # the request of that step meets it again, and says where
+                    baskets.request(*following, ahead=True)
             columns = {}
             for name, branch in wanted.items():
                 try:
@@ -185,10 +187,10 @@ def read_steps(
             yield first, last, columns
 
 
-@contextmanager
+@contextlib.contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
     """Gives threads that at the end only finish what they are at."""
-    threads = ThreadPoolExecutor(thread_name_prefix="hepnn-baskets")
+    threads = ThreadPoolExecutor(default_threads(), "hepnn-baskets")
     try:
         yield threads
     finally:
