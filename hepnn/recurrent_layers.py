@@ -19,9 +19,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hepnn.threads import default_threads
+
 __all__ = ["GRU", "LSTM"]
 
 Tensor = Any
+
+_PARTS = 2
+"""The jets of a batch are dealt out to so many loops, which run at the same time where there are processors: the products
+of one step are too small to be shared out."""
 
 
 @keras.saving.register_keras_serializable("hepnn")
@@ -93,22 +99,28 @@ def _outputs(
             "a mask has gaps or padding on the left; padding belongs on the right",
         )
     longest_first = tf.argsort(lengths, direction="DESCENDING", stable=True)
-    lengths = tf.gather(lengths, longest_first)
+    weights = [
+        tf.cast(weight, sequences.dtype) for weight in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)
+    ]
+    states = keras.tree.flatten(states)
+    n_parts = min(_PARTS, default_threads())
+    places, packed = [], []
+    for jets in (longest_first[part::n_parts] for part in range(n_parts)):
+        counts, jet, step, left = _rows(jets, tf.gather(lengths, jets))
+        given = tf.gather_nd(sequences, tf.stack([jet, left if layer.go_backwards else step], axis=1))
+        packed.append(read(given, counts, *weights, *(tf.gather(state, jets) for state in states)))
+        # Keras gives what was read last first, padding before it
+        places.append(tf.stack([jet, n_slots - 1 - left if layer.go_backwards else step], axis=1))
+    outputs = tf.scatter_nd(tf.concat(places, axis=0), tf.concat(packed, axis=0), [n_jets, n_slots, layer.units])
+    return outputs[:, -1], outputs, states
+
+
+def _rows(jets: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Rows a step, (step,), and of each row, as `_loop` packs them, the jet, its step, and how many steps are left."""
     is_real = tf.range(tf.maximum(tf.reduce_max(lengths), 0))[:, None] < lengths
     step, rank = tf.unstack(tf.cast(tf.where(is_real), tf.int32), axis=1)
-    jet = tf.gather(longest_first, rank)
-    slot = tf.gather(lengths, rank) - 1 - step if layer.go_backwards else step
-    given = tf.gather_nd(sequences, tf.stack([jet, slot], axis=1))
-
-    weights = [
-        tf.cast(weight, given.dtype) for weight in (layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias)
-    ]
-    states = [tf.gather(state, longest_first) for state in keras.tree.flatten(states)]
-    packed = read(given, tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1), *weights, *states)
-    if layer.go_backwards:
-        slot = n_slots - 1 - slot  # Keras gives what was read last first, padding before it
-    outputs = tf.scatter_nd(tf.stack([jet, slot], axis=1), packed, [n_jets, n_slots, layer.units])
-    return outputs[:, -1], outputs, states
+    left = tf.gather(lengths, rank) - 1 - step
+    return tf.reduce_sum(tf.cast(is_real, tf.int32), axis=1), tf.gather(jets, rank), step, left
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]

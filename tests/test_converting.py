@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import awkward as ak
+import numpy as np
 import pytest
 
-from hepnn import convert, open_jets
-from hepnn.errors import InputError, OutputError, SourceError
+from hepnn import convert, open_jets, toy_jets
+from hepnn.errors import InputError, OutputError, SchemaError, SourceError
 from tests.damaging import damage
 from tests.readers.test_reading import columns, write
 from tests.test_tagging import events
@@ -160,3 +162,25 @@ def test_the_command_says_what_was_there_before(paths, client, run, tmp_path):
     code, _, err = run("convert", paths[0], "-o", tmp_path / "more", "--dask", "localhost")
     assert code == 11
     assert "scheduler at 'localhost', which is no address" in err
+
+
+def test_a_column_that_changes_its_type_is_named_with_its_file(client, tmp_path):
+    for name, charges in (("a", [1, -1]), ("b", [1, None])):
+        jets = toy_jets(2, seed=1)
+        charge = ak.unflatten(np.resize(charges[:1], int(ak.sum(ak.num(jets.particles)))), ak.num(jets.particles))
+        if None in charges:
+            charge = ak.mask(charge, jets.particles.pt < ak.max(jets.particles.pt))
+        jets = ak.with_field(jets, ak.with_field(jets.particles, charge, "charge"), "particles")
+        ak.to_parquet(jets, tmp_path / f"{name}.parquet", extensionarray=False)
+    for settings in ({}, {"client": client}):
+        with pytest.raises(SchemaError, match=r"in .*b.parquet, entries 0 to 2: the jets are of other types"):
+            convert([str(tmp_path / f"{name}.parquet") for name in "ab"], tmp_path / "shards", **settings)
+
+
+def test_jets_without_a_momentum_are_named_with_file_and_entries(client, tmp_path):
+    path = tmp_path / "jets.parquet"
+    jets = toy_jets(3, seed=1)
+    ak.to_parquet(ak.with_field(jets, ak.Array([100.0, np.nan, 100.0]), "pt"), path, extensionarray=False)
+    for settings in ({}, {"client": client}):
+        with pytest.raises(InputError, match=r"in .*jets.parquet, entries 0 to 3: .* 1 of 3 jets: 1\."):
+            convert(str(path), tmp_path / "shards", **settings)

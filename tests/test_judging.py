@@ -219,6 +219,8 @@ def test_damage_is_skipped_by_workers_as_by_one_process(files, client, tmp_path)
 def test_what_one_process_refuses_workers_refuse(files, client):
     paths, _ = files
     for settings in ({}, {"client": client}):
+        with pytest.raises(InputError, match="at most -5 jets"):
+            judge(open_jets(paths), max_jets=-5, **settings)
         with pytest.raises(InputError, match="found no jets in what was read"):
             judge(open_jets(paths, select="pt > 1e9"), **settings)
         with pytest.raises(InputError, match="asked for the column 'ptt' of the jets; closest: 'pt'"):

@@ -190,3 +190,21 @@ def test_a_full_disk_is_told_with_what_was_written_and_what_is_free(tmp_path):
         write()
     with pytest.raises(OutputError, match=rf"MB are free in {re.escape(str(tmp_path))}\. What was there before"):
         raise staging.cannot_write(tmp_path / "not" / "there", OSError(28, "No space left on device"))
+
+
+def test_a_name_as_long_as_the_system_takes_can_be_written_and_tidied_up(tmp_path):
+    path = tmp_path / ("x" * 251 + ".txt")
+    with staged(path) as part:
+        part.write_text("new")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    with part_of(path) as part:
+        left = keep(part, path)
+    left.rename(left.with_name(left.name.replace(".kept", ".part")))  # as if its process had died
+    with staged(path, overwrite=True) as part:
+        part.write_text("newer")
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(OutputError, match="Choose another name"), staged(tmp_path / ("x" * 300)):
+        pass
