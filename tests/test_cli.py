@@ -241,7 +241,7 @@ def test_nothing_is_overwritten_unless_asked(run, files, folder, tmp_path):
     assert run("tag", files[0], "--tagger", folder, "-o", output, "--overwrite")[0] == 0
     code, _, err = run("train", *files, "-o", folder, *QUICK)
     assert code == 7
-    assert "overwrite it on purpose" in err
+    assert "exists already" in err
     picture = tmp_path / "roc.png"
     picture.write_text("precious")
     assert run("evaluate", files[0], "--tagger", folder, "-o", picture)[0] == 7
