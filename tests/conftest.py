@@ -14,7 +14,7 @@ import hepnn.jets  # noqa: F401  # jets behave as four-vectors
 from hepnn.cli import main
 from hepnn.guarded import seal
 
-settings.register_profile("quick", max_examples=20, derandomize=True, deadline=None, database=None)
+settings.register_profile("quick", max_examples=12, derandomize=True, deadline=None, database=None)
 settings.register_profile(
     "thorough", max_examples=1000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )

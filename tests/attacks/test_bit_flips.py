@@ -13,7 +13,7 @@ from hepnn.parts import Parts
 from hepnn.score_rows import ScoreRows
 from tests.conftest import make_jets
 
-N_FLIPS = 150
+N_FLIPS = 80
 """In each file, besides those in its first and last bytes."""
 ENDS = 100
 """Bytes at either end of a file of which each is flipped."""
