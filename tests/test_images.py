@@ -293,7 +293,9 @@ def test_particles_without_a_finite_momentum_are_refused(jets):
     worst = int(ak.argmax(ak.max(jets.particles.pt, axis=1)))
     with pytest.raises(InputError, match=f"eta is missing, infinite, too large in 1 of 600 jets: {worst}"):
         pixelate(ak.with_field(jets, bad, "particles"))
-    with pytest.raises(InputError, match="jets with a momentum; phi is missing, infinite, too large in 1 of 600 jets: 5"):
+    with pytest.raises(
+        InputError, match="jets with a momentum; phi is missing, infinite, too large in 1 of 600 jets: 5"
+    ):
         pixelate(ak.with_field(jets, ak.where(np.arange(600) == 5, np.inf, jets.phi), "phi"))
 
 
