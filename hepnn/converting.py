@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn import defaults
-from hepnn.errors import InputError, OutputError, SchemaError
+from hepnn.errors import InputError, SchemaError
 from hepnn.jets import labels_of
 from hepnn.oddities import check_momenta, fingerprints, odd_in, repeated_in, warn_of_odd
 from hepnn.parts import SUFFIX, Parts
@@ -37,7 +37,7 @@ from hepnn.shards import (
     write_description,
     write_shard,
 )
-from hepnn.staging import named, put_back, refuse_existing, staged_folder
+from hepnn.staging import check_folder, named, staged_folder
 
 __all__ = ["convert"]
 
@@ -78,10 +78,7 @@ def convert(
     """
     require_pyarrow()
     folder = named(output)
-    put_back(folder)
-    refuse_existing(folder, overwrite=overwrite)
-    if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).is_file() or not any(folder.iterdir()))):
-        raise OutputError(f"asked to overwrite {folder}, which holds something else than shards. Choose another name.")
+    check_folder(folder, marker=DESCRIPTION, what="shards", overwrite=overwrite)
     files = source if isinstance(source, JetFiles) else open_jets(source)
     if workers is None and client is None:
         with staged_folder(folder, overwrite=overwrite) as part:

@@ -88,7 +88,7 @@ class Shards:
             if not all(type(n) is int and n > 0 for n in counts.values()):
                 raise ValueError(f"counts is {str(counts)[:100]}")
             shards = cls(Path(folder), Schema.from_dict(about["schema"]), counts, checksums)
-            if len(checksums) != -(-shards.n_blocks // _BLOCKS_A_FILE):
+            if len(checksums) != _n_files(shards.n_jets):
                 raise ValueError(f"{len(checksums)} checksums for {shards.n_jets} jets")
         except SourceError:
             raise
@@ -113,10 +113,6 @@ class Shards:
     def n_blocks(self) -> int:
         """The number of blocks; each has `BLOCK` jets, but for the last."""
         return -(-self.n_jets // BLOCK)
-
-    @property
-    def _n_files(self) -> int:
-        return -(-self.n_blocks // _BLOCKS_A_FILE)
 
     def checksum(self) -> str:
         """Returns what tells these shards from others: the SHA-256 of their description, which has those of the files."""
@@ -171,6 +167,10 @@ def jets_a_file() -> int:
     return BLOCK * _BLOCKS_A_FILE
 
 
+def _n_files(n_jets: int) -> int:
+    return -(-n_jets // jets_a_file())
+
+
 def write_shard(tables: Sequence[Any], where: Any, *, seed: int, number: int) -> None:
     """Writes the jets of one file, shuffled.
 
@@ -189,13 +189,12 @@ def write_shard(tables: Sequence[Any], where: Any, *, seed: int, number: int) ->
 
 def write_description(folder: Path, *, schema: Schema, counts: Mapping[str, int]) -> None:
     """Writes what `Shards.open` reads, beside the shards."""
-    n_files = -(-sum(counts.values()) // jets_a_file())
     about = {
         "format": _FORMAT,
         "hepnn": __version__,
         "schema": schema.to_dict(),
         "counts": dict(counts),
-        "checksums": [_checksum(folder / shard_name(number)) for number in range(n_files)],
+        "checksums": [_checksum(folder / shard_name(number)) for number in range(_n_files(sum(counts.values())))],
     }
     (folder / DESCRIPTION).write_text(seal(json.dumps(about, indent=1)))
 

@@ -26,6 +26,7 @@ from hepnn.errors import HepnnError, OutputError
 
 __all__ = [
     "cannot_write",
+    "check_folder",
     "file_name",
     "keep",
     "make_folder",
@@ -207,6 +208,24 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
             f"asked to write {target}, which exists already; choose another name, or overwrite it (overwrite=True, "
             "`--overwrite` on the command line)."
         )
+
+
+def check_folder(folder: Path, *, marker: str, what: str, overwrite: bool) -> None:
+    """Refuses a folder that cannot be written, or replaced, by `staged_folder`; an empty one can.
+
+    Args:
+        folder: the target.
+        marker: a file that a folder of its kind has.
+        what: what that kind is called.
+        overwrite: it may be replaced.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is not set, or holds something else.
+    """
+    put_back(folder)
+    refuse_existing(folder, overwrite=overwrite)
+    if folder.exists() and not (folder.is_dir() and ((folder / marker).is_file() or not any(folder.iterdir()))):
+        raise OutputError(f"asked to overwrite {folder}, which holds something else than {what}. Choose another name.")
 
 
 def cannot_write(target: Path, error: OSError, *, part: Path | None = None) -> OutputError:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from hepnn import __version__
 from hepnn.drift import seen_from
-from hepnn.errors import FeatureError, InputError, OutputError, TaggerError
+from hepnn.errors import FeatureError, InputError, TaggerError
 from hepnn.guarded import arrays_in, content_of, parse_json, seal, sha256, unseal
 from hepnn.history import trained_from
 from hepnn.models import MODELS
@@ -35,7 +35,7 @@ from hepnn.plugins import plugin_names
 from hepnn.representations import describe, described
 from hepnn.scaling import Scaling
 from hepnn.schema import Schema
-from hepnn.staging import make_folder, put_back, refuse_existing, staged_folder
+from hepnn.staging import check_folder, make_folder, staged_folder
 from hepnn.targets import classes_in
 from hepnn.tensors import TensorSpec
 from hepnn.transfer import Origin
@@ -77,13 +77,8 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     Raises:
         OutputError: it exists and ``overwrite`` is not set, or holds something else; or there can be no such folder.
     """
-    put_back(folder)
-    refuse_existing(folder, overwrite=overwrite)
+    check_folder(folder, marker=DESCRIPTION, what="a tagger", overwrite=overwrite)
     make_folder(folder.parent)
-    if folder.exists() and not (folder.is_dir() and ((folder / DESCRIPTION).exists() or not any(folder.iterdir()))):
-        raise OutputError(
-            f"asked to overwrite {folder}, which holds something else than a tagger. Choose another name."
-        )
 
 
 def _write(tagger: Any, folder: Path) -> None:

@@ -7,11 +7,10 @@ are scored. `tag` is the Python face of ``hepnn tag``, on one processor or many,
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from hepnn import defaults
 from hepnn.drift import Counts, add_counts, drifts, warnings_of_drift
-from hepnn.errors import HepnnWarning, InputError, SourceError
+from hepnn.errors import HepnnWarning, InputError
 from hepnn.jets import labels_of
 from hepnn.jobs import TaggingJob, tagging_job
 from hepnn.judging import tensors_of
@@ -30,30 +29,13 @@ from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
 from hepnn.ranges import until_damage
 from hepnn.readers import DEFAULT_STEP, JetFiles, SkippedFile, Source, open_jets
+from hepnn.score_files import ScoreFiles, Tagged
 from hepnn.score_rows import ScoreRows, default_prefix, rows_of
-from hepnn.staging import make_folder, named, refuse_existing
+from hepnn.staging import named
 from hepnn.working_points import WorkingPoint, read_working_point
-from hepnn.writers import FORMATS, format_of, open_writer
+from hepnn.writers import FORMATS
 
 __all__ = ["Merged", "Scored", "Tagged", "merge", "score", "tag"]
-
-
-class Tagged(NamedTuple):
-    """What `tag` wrote.
-
-    Attributes:
-        path: the file, or the folder of parts if it was a share of the work.
-        n_entries: rows, as many as entries in the source.
-        n_jets: jets scored.
-        columns: names of what was written.
-        n_reused: of the entries, those whose rows were there before, from a run that did not come to its end.
-    """
-
-    path: Path
-    n_entries: int
-    n_jets: int
-    columns: tuple[str, ...]
-    n_reused: int = 0
 
 
 class Scored(NamedTuple):
@@ -148,7 +130,7 @@ def tag(
     points = tuple(each if isinstance(each, WorkingPoint) else read_working_point(each) for each in working_point)
     for point in points:
         _check_classes(point, tagger)
-    writing = _Writing(
+    writing = ScoreFiles(
         named(output), Path(output).is_dir() or str(output).endswith(os.sep), output_tree, file_format, overwrite
     )
     tally = _Tally({}, Counter())
@@ -220,7 +202,7 @@ def merge(
     if output is None and not name.endswith(SUFFIX):
         raise InputError(f"asked to merge {parts}, whose name does not say where to; name the output: -o FILE.")
     target = folder.folder.with_name(name.removesuffix(SUFFIX)) if output is None else Path(output)
-    writing = _Writing(target, job["is_folder"], job["tree"], job["file_format"], overwrite)
+    writing = ScoreFiles(target, job["is_folder"], job["tree"], job["file_format"], overwrite)
     missing = [each for each in job["parts"] if folder.about(each["key"]) is None]
     if missing:
         first = missing[0]
@@ -276,7 +258,7 @@ def _listed(folder: Parts[ScoreRows], job: Mapping[str, Any]) -> Iterator[ScoreR
 
 def _tag_in_parts(
     job: TaggingJob,
-    writing: _Writing,
+    writing: ScoreFiles,
     tally: _Tally,
     *,
     workers: int | None,
@@ -319,59 +301,6 @@ def _tag_in_parts(
         each._replace(n_reused=sum(ranges.size(i) for i, rows in before.items() if targets[rows.file] == each.path))
         for each in merged.tagged
     ]
-
-
-class _Writing(NamedTuple):
-    """Where rows go, and as what."""
-
-    target: Path
-    is_folder: bool
-    tree: str
-    file_format: str | None
-    overwrite: bool
-
-    def targets(self, files: Iterable[str]) -> dict[str, Path]:
-        """The output of each input; refuses what cannot be one before anything is scored."""
-        files = list(files)
-        if not self.is_folder:
-            format_of(self.target, self.file_format)
-            refuse_existing(self.target, overwrite=self.overwrite)
-            return dict.fromkeys(files, self.target)
-        suffix = FORMATS[self.file_format or "ttree"].suffix
-        found: dict[Path, str] = {}
-        for file in files:
-            path = self.target / f"{Path(file).stem}_scores{suffix}"
-            if path in found:
-                raise InputError(
-                    f"asked for one output each in {self.target}; two inputs are called {Path(file).name}. Tag them apart."
-                )
-            refuse_existing(path, overwrite=self.overwrite)
-            found[path] = file
-        return {file: path for path, file in found.items()}
-
-    def write(
-        self, rows: Iterable[ScoreRows], targets: Mapping[str, Path], progress: Callable[[int], None] | None
-    ) -> list[Tagged]:
-        """Writes the rows to the output of their file; those of one output follow each other."""
-        if self.is_folder:
-            make_folder(self.target)
-        done: list[Tagged] = []
-        n_jets = 0
-        for path, of_path in itertools.groupby(rows, key=lambda each: targets[each.file]):
-            n_entries, n_before = 0, n_jets
-            names: tuple[str, ...] = ()
-            with open_writer(path, tree=self.tree, file_format=self.file_format, overwrite=self.overwrite) as extend:
-                for each in of_path:
-                    extend(each.columns)
-                    names = tuple(each.columns)
-                    n_entries += each.stop - each.start
-                    n_jets += each.n_jets
-                    if progress is not None:
-                        progress(n_jets)
-            done.append(Tagged(path, n_entries, n_jets - n_before, names))
-        if not done:
-            raise SourceError(f"asked to write {self.target}; none of the {len(targets)} files could be read.")
-        return done
 
 
 def score(

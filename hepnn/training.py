@@ -8,7 +8,6 @@ been (see ``checkpoint``).
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
 import random
 import time
@@ -24,9 +23,9 @@ from sklearn.metrics import log_loss
 
 from hepnn.batches import Batches, SharedBatches, dataset_of
 from hepnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from hepnn.epoch_table import EpochTable
 from hepnn.errors import TaggerError
-from hepnn.history import EPOCH_TABLE, Trained, trained_from
-from hepnn.staging import cannot_write, staged
+from hepnn.history import Trained, trained_from
 from hepnn.targets import auc
 from hepnn.tensors import Tensors, batches_by_length
 from hepnn.workers import Team
@@ -35,7 +34,6 @@ __all__ = [
     "CLIP_NORM",
     "compile_model",
     "fit_model",
-    "log_callbacks",
     "placed",
     "predict",
     "rising_then_falling",
@@ -209,7 +207,7 @@ def fit_model(
         team.check_same({**keeper.fingerprint, "the checkpoint's epoch": str(first)})
     keeper.agree_on_weights()
     for callback in callbacks:
-        if isinstance(callback, _EpochTable):
+        if isinstance(callback, EpochTable):
             callback.begin(keeper.history)
     if first < epochs and not keeper.exhausted:
         with contextlib.nullcontext() if team is None else team.reporting():
@@ -235,51 +233,6 @@ def _build_on_all_devices(model: keras.Model, batches: Batches) -> None:
         model.test_on_batch(*batch)
         model.reset_metrics()
     model._maybe_symbolic_build = lambda **batch: None
-
-
-def log_callbacks(folder: str | Path | None) -> list[keras.callbacks.Callback]:
-    """Returns the Keras callbacks that log a training to ``folder``; none if it is None.
-
-    ``epochs.csv`` has a line an epoch, those before an interruption included. Events for TensorBoard are written beside
-    it if that package is installed (``pip install 'hepnn[tensorboard]'``).
-
-    Raises:
-        OutputError: the folder cannot be made.
-    """
-    if folder is None:
-        return []
-    callbacks: list[keras.callbacks.Callback] = [_EpochTable(Path(folder) / EPOCH_TABLE)]
-    if importlib.util.find_spec("tensorboard") is not None:
-        callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
-    return callbacks
-
-
-class _EpochTable(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes the history as a table after each epoch, whole, so that it is that of the checkpoint whatever happened."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-
-    def begin(self, history: Mapping[str, list[float]]) -> None:
-        self.history = history
-        if history:
-            self.write()
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self.write()
-
-    def write(self) -> None:
-        rows = [
-            ("epoch", *self.history),
-            *((i, *row) for i, row in enumerate(zip(*self.history.values(), strict=True))),
-        ]
-        with staged(self.path, overwrite=True) as part:
-            part.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
 
 
 class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]

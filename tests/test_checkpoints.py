@@ -14,9 +14,9 @@ import pytest
 from hepnn import Tagger, convert, toy_jets
 from hepnn import checkpoints as checkpoints_module
 from hepnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from hepnn.epoch_table import log_callbacks
 from hepnn.errors import TaggerError
 from hepnn.settings import fingerprint
-from hepnn.training import log_callbacks
 from tests.conftest import make_jets
 from tests.crashes import at_step, called_at, called_within, command, ended, kill, no_room, start, unfinished
 

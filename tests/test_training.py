@@ -7,8 +7,9 @@ import pytest
 from hepnn import Tagger
 from hepnn.batches import BucketedBatches, bucket_lengths
 from hepnn.clouds import Clouds, Sequences
+from hepnn.epoch_table import log_callbacks
 from hepnn.errors import TaggerError
-from hepnn.training import log_callbacks, predict
+from hepnn.training import predict
 
 SMALL = {"encoder": (8,), "units": (8,), "head_units": (8,)}
 SETTINGS = {"model_options": SMALL, "batch_size": 32, "n_buckets": 3, "seed": 5}

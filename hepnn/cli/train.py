@@ -242,7 +242,7 @@ def train(  # one argument an option
     if worker is not None:
         say(f"{worker}: waiting for all to come")
     load_tensorflow(first=None if worker is None else join)
-    from hepnn.training import log_callbacks
+    from hepnn.epoch_table import log_callbacks
 
     try:
         with epoch_lines(epochs) as lines:

@@ -21,13 +21,10 @@ import numpy as np
 
 from hepnn.errors import DependencyError, SourceError
 from hepnn.readers import sources
-from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing, slots
+from hepnn.readers.tables import Details, Table, check_features, choose_tree, damaged, parsing, slots
 
 __all__ = ["details", "open_table", "read_steps"]
 
-
-_MOST_FEATURES = 10_000
-"""Columns of a data set of three axes: those in use have some ten. One without rows can claim any number of them."""
 
 _MOST_BYTES = (10_000, 2**20)
 """Bytes of a data set for each byte of the file that it takes, and bytes of the file that are taken for granted. Deflate
@@ -84,8 +81,7 @@ def _groups(handle: Any) -> dict[str, dict[str, Any]]:
                 raise ValueError(
                     f"{path!r} claims {item.nbytes} bytes, of which the file has {item.id.get_storage_size()}"
                 )
-            if item.ndim == 3 and item.shape[2] > _MOST_FEATURES:
-                raise ValueError(f"{path!r} has the shape {item.shape}, more than {_MOST_FEATURES} features")
+            check_features(path, item.shape)
             group, _, name = path.rpartition("/")
             found.setdefault(group, {})[name] = item
 

@@ -16,15 +16,12 @@ import numpy as np
 
 from hepnn.errors import SourceError
 from hepnn.readers import sources
-from hepnn.readers.tables import Details, Table, parsing, slots
+from hepnn.readers.tables import Details, Table, check_features, parsing, slots
 
 __all__ = ["details", "open_table", "read_steps"]
 
 _PIECE = 2**24
 """Bytes read at once while a checksum is checked."""
-
-_MOST_FEATURES = 10_000
-"""Columns of an array of three axes: EnergyFlow's jets have four. An array without rows can claim any number of them."""
 
 
 class _Header(NamedTuple):
@@ -58,8 +55,7 @@ def _headers(archive: zipfile.ZipFile) -> dict[str, _Header]:
             n_bytes = math.prod(header.shape) * header.dtype.itemsize
             if not header.dtype.hasobject and n_bytes != archive.getinfo(member).file_size - stream.tell():
                 raise ValueError(f"{member!r} has other than the {n_bytes} bytes of its shape {header.shape}")
-            if len(header.shape) == 3 and header.shape[2] > _MOST_FEATURES:
-                raise ValueError(f"{member!r} has the shape {header.shape}, more than {_MOST_FEATURES} features")
+            check_features(member, header.shape)
         found[member.removesuffix(".npy")] = header
     return found
 

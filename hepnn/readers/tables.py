@@ -7,13 +7,41 @@ entry. Each format's module makes one with ``open_table`` and reads it with ``re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from hepnn.errors import DependencyError, SourceError, closest
 
-__all__ = ["Details", "Table", "check_branches", "choose_tree", "column_names", "damaged", "parsing", "slots"]
+__all__ = [
+    "Details",
+    "Table",
+    "check_branches",
+    "check_features",
+    "choose_tree",
+    "column_names",
+    "damaged",
+    "parsing",
+    "slots",
+]
+
+
+_MOST_FEATURES = 10_000
+"""Columns of an array of three axes: those in use have some ten. One without rows can claim any number of them."""
+
+
+def check_features(name: str, shape: Sequence[int]) -> None:
+    """Refuses an array of three axes with more features than any has.
+
+    Args:
+        name: of the array.
+        shape: (row, particle, feature), or of fewer axes.
+
+    Raises:
+        ValueError: it has.
+    """
+    if len(shape) == 3 and shape[2] > _MOST_FEATURES:
+        raise ValueError(f"{name!r} has the shape {tuple(shape)}, more than {_MOST_FEATURES} features")
 
 
 class Table(NamedTuple):

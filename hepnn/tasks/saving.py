@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import hepnn
 from hepnn import plots
-from hepnn.staging import cannot_write, staged_contents
+from hepnn.staging import make_folder, staged_contents
 from hepnn.tasks.task import Result, Task
 
 __all__ = ["SavedResult", "load_result", "save_result", "task_folder"]
@@ -35,10 +35,7 @@ def task_folder(task: Task, folder: Path) -> Path:
         OutputError: it cannot be made.
     """
     own = folder / task.name
-    try:
-        own.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(own, error) from error
+    make_folder(own)
     return own
 
 
