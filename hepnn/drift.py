@@ -7,12 +7,12 @@ guess, and the Kolmogorov–Smirnov distance of the distributions. ``hepnn tag``
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kstwobign, norm
 
 from hepnn.tensors import Tensors
 
@@ -28,7 +28,7 @@ _SHARES = np.concatenate([[0, 0.001, 0.005], np.linspace(0.01, 0.99, 50), [0.995
 _N_JETS = 4_000
 """Jets that are looked at in training, evenly spaced: enough for the shares above, and little memory."""
 
-_N_CHECKED = 2_000
+_N_CHECKED = 1_000
 """Jets of each chunk that are looked at later, evenly spaced."""
 
 _OUTSIDE = 0.01
@@ -39,6 +39,9 @@ _DISTANCE = 0.25
 
 _SURE = 5.0
 """Standard deviations, or a p-value of so many, that no warning stays below: few jets differ by chance."""
+
+_SURE_P = math.erfc(_SURE / math.sqrt(2))
+"""The p-value of so many, on both sides of a normal distribution."""
 
 _LENGTH = "number of them"
 """Name of the length of a sequence among its features."""
@@ -63,19 +66,29 @@ class Drift(NamedTuple):
         tensor: where the feature is: ``particles``, ``jet``, ``image``.
         feature: its name.
         n: values compared.
-        expected_outside: share beyond them by chance, 2/(n + 1) for n values seen.
+        n_seen: values looked at in training.
         outside: share beyond the least or greatest value seen.
         distance: of Kolmogorov and Smirnov, the greatest difference of the distribution functions.
-        p_value: of the two-sample test; of particles too small, since those of one jet are not independent.
     """
 
     tensor: str
     feature: str
     n: int
-    expected_outside: float
+    n_seen: int
     outside: float
     distance: float
-    p_value: float
+
+    @property
+    def expected_outside(self) -> float:
+        """The share beyond the least or greatest value seen by chance: 2/(n + 1) for n values seen."""
+        return 2 / (self.n_seen + 1)
+
+    @property
+    def p_value(self) -> float:
+        """Of the two-sample test; of particles too small, since those of one jet are not independent."""
+        from scipy.special import kolmogorov  # a fifth of a second, and seldom needed
+
+        return float(kolmogorov(self.distance * math.sqrt(self.n * self.n_seen / (self.n + self.n_seen))))
 
 
 def seen_in(tensors: Tensors, features: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, Seen]]:
@@ -128,8 +141,9 @@ def count(seen: Mapping[str, Mapping[str, Seen]], tensors: Tensors) -> Counts:
         for feature, values in columns.items():
             if feature in seen[name]:
                 edges = np.asarray(seen[name][feature].quantiles, values.dtype)
-                at = np.searchsorted(edges, values, side="left") + np.searchsorted(edges, values, side="right")
-                made[name][feature] = np.bincount(at, minlength=2 * len(edges) + 1)
+                rising = np.sort(values)  # a tenth of the time that it takes to look up each value among the quantiles
+                up_to = [np.searchsorted(rising, edges, side=side) for side in ("left", "right")]
+                made[name][feature] = np.diff(np.sort(np.concatenate(up_to)), prepend=0, append=len(values))
     return made
 
 
@@ -166,26 +180,15 @@ def drifts(seen: Mapping[str, Mapping[str, Seen]], counts: Counts) -> tuple[Drif
             last = np.searchsorted(quantiles, quantiles, side="right") - 1
             apart = np.maximum(below[first] - _SHARES[first], _SHARES[last] - at_most[last])
             distance = max(float(apart.max()), 0.0)
-            shared = np.sqrt(n * known.n / (n + known.n))
-            outside = (numbers[0] + numbers[-1]) / n
-            found.append(
-                Drift(
-                    name,
-                    feature,
-                    n,
-                    2 / (known.n + 1),
-                    float(outside),
-                    distance,
-                    float(kstwobign.sf(distance * shared)),
-                )
-            )
+            outside = float((numbers[0] + numbers[-1]) / n)
+            found.append(Drift(name, feature, n, known.n, outside, distance))
     return tuple(sorted(found, key=lambda each: -each.distance))
 
 
 def warnings_of_drift(found: tuple[Drift, ...]) -> list[str]:
     """Returns sentences on features whose values lie outside what was seen, or are distributed differently."""
     outside = [each for each in found if each.outside > _OUTSIDE + each.expected_outside + _by_chance(each)]
-    apart = [each for each in found if each.distance > _DISTANCE and each.p_value < 2 * norm.sf(_SURE)]
+    apart = [each for each in found if each.distance > _DISTANCE and each.p_value < _SURE_P]
     texts = []
     if outside:
         names = ", ".join(f"{each.feature} of {each.tensor} ({each.outside:.1%})" for each in outside[:5])
@@ -223,7 +226,8 @@ def _columns(
         values = inputs[name]
         if f"{name}_mask" in inputs:
             mask = inputs[f"{name}_mask"]
-            columns = {feature: _finite(values[..., i][mask]) for i, feature in enumerate(names)}
+            there = values[mask]
+            columns = {feature: _finite(there[:, i]) for i, feature in enumerate(names)}
             yield name, {**columns, _LENGTH: mask.sum(axis=1).astype(np.float32)}
         elif values.ndim == 2:  # of the jet as a whole
             yield name, {feature: _finite(values[:, i]) for i, feature in enumerate(names)}

@@ -118,7 +118,10 @@ def _write(
             name: [{**each._asdict(), "log_loss": each.log_loss.to_dict()} for each in insight.importances]
             for name, insight in about.insights.items()
         },
-        "inputs": {name: [each._asdict() for each in drifted] for name, drifted in sample.drifts.items()},
+        "inputs": {
+            name: [{**each._asdict(), "p_value": each.p_value} for each in drifted]
+            for name, drifted in sample.drifts.items()
+        },
         "working_points": {name: point._asdict() for name, point in points.items()},
     }
     text = json.dumps(results, indent=1, allow_nan=False) + "\n"

@@ -149,9 +149,8 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
     try:
         checksums = description["checksums"]
         weights = _verified(folder, WEIGHTS, checksums)
-        tagger = cls(**description["recipe"])
-        if isinstance(tagger.class_weight, list):
-            tagger.class_weight = dict(tagger.class_weight)
+        tagger = cls()
+        tagger._take_settings(description["recipe"])
         name = description["model"]["name"]
         own = custom.get(name) or custom.get(name.rpartition(":")[2])
         if name in MODELS or (own is None and name in plugin_names("models")):
@@ -175,7 +174,7 @@ def load(cls: Any, folder: Path, *, custom: Mapping[str, Callable[..., Any]]) ->
                 f"the tagger in {folder}: {error} If it is a function of your own, hand it over: "
                 "Tagger.load(folder, custom=[function]), or --custom package.module:function."
             ) from error
-        tagger.set_params(**tagger.representation_.settings())
+        tagger._take_settings(tagger.representation_.settings())
         tagger.inputs_ = {
             name: TensorSpec(
                 tuple(spec["shape"]),

@@ -6,46 +6,35 @@ that nest like what went in:
     tagger = hepnn.Tagger(model="gru").fit(jets)
     scores = tagger(events.jets)        # event → jet → {quark: 0.93, gluon: 0.07}
 
-After `fit` or `load`, what was learned is in plain attributes (``classes_``, ``representation_``, ``inputs_``,
-``weights_``, ``training_``); the Keras model itself, ``model_``, is built from them when it is first needed. ONNX Runtime
-scores, with the same network as ONNX (``onnx_``). A folder has that too, so applying a tagger loads no TensorFlow. Only a
-network with a layer that has no translation is scored by Keras, and a `HepnnWarning` says so.
+After `fit` or `load` it has what a `hepnn.trained.TrainedTagger` has.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import awkward as ak
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from hepnn import defaults, storage
 from hepnn.clouds import Names
-from hepnn.errors import HepnnWarning, InputError, TaggerError
-from hepnn.features import Feature
-from hepnn.jets import as_jets, check_jets, labels_of, nested_like
-from hepnn.models import build_model
-from hepnn.precision import check_precision
-from hepnn.prefetch import prefetched
+from hepnn.errors import InputError
+from hepnn.jets import as_jets, labels_of
 from hepnn.representations import describe
-from hepnn.schema import Schema, load_schema
+from hepnn.schema import Schema
 from hepnn.settings import check_settings, fingerprint
 from hepnn.shards import Shards
-from hepnn.tensors import Representation, Tensors
+from hepnn.tensors import Representation
+from hepnn.trained import TrainedTagger
 from hepnn.workers import join
 
 __all__ = ["Tagger"]
 
-_CHUNK = 10_000
-"""Jets turned into tensors at once when scoring, while those before them are scored; bounds memory."""
 
-
-class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class Tagger(ClassifierMixin, TrainedTagger, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Tells the classes of jets apart with a network on their particles.
 
     Args:
@@ -85,9 +74,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         mixed_precision: train with half as many bits, which GPUs do faster; scores are float32 all the same.
         schema: how the files spell these jets, a name, a TOML file or a `Schema`; stored for later reading.
     """
-
-    representation_: Representation
-    precision_ = defaults.PRECISION  # `load` can set a lower one, for scoring with what was trained before
 
     def __init__(
         self,
@@ -234,46 +220,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         self._model = None if self.distribute or self.mixed_precision else model  # built again as it is to be used
         return self
 
-    def _build(self) -> Any:
-        return build_model(self.model, self.inputs_, n_classes=len(self.classes_), options=self.model_options_)
-
-    @property
-    def model_(self) -> Any:
-        """The trained Keras model: takes a dict of tensors, gives probabilities (jet, class)."""
-        if getattr(self, "_model", None) is None:
-            self._check_fitted()
-            self._model = self._build()
-            storage.set_weights(self._model, self.weights_)
-        return self._model
-
-    @property
-    def onnx_(self) -> bytes | None:
-        """The trained network as an ONNX model, proven to give what ``model_`` gives (`hepnn.onnx_export.export`).
-
-        Made when it is first needed; None if there is no translation, and ``why_keras_`` says why.
-        """
-        if "_onnx" not in self.__dict__:
-            from hepnn.onnx_export import export
-
-            self._check_fitted()
-            try:
-                self._onnx: bytes | None = export(self)
-                self.why_keras_ = ""
-            except TaggerError as error:
-                self._onnx = None
-                self.why_keras_ = str(error)
-        return self._onnx
-
-    @onnx_.setter
-    def onnx_(self, content: bytes | None) -> None:
-        self._onnx = content
-        self._session: Any = None  # opened when something is scored
-
-    @property
-    def needs_keras_(self) -> bool:
-        """Whether scoring loads Keras and TensorFlow."""
-        return self.__dict__.get("_onnx") is None
-
     @property
     def n_features_in_(self) -> int:
         """Number of features of a jet and of its particles (channels of an image) that the network is given.
@@ -283,66 +229,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         if not hasattr(self, "inputs_"):
             raise AttributeError("n_features_in_ is known once the tagger is trained: call fit(jets).")
         return sum(len(spec.scaling.center) for spec in self.inputs_.values())
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "weights_"):
-            raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
-
-    def _warn_of_keras(self) -> None:
-        slow = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"
-        warnings.warn(f"{slow}: {self.why_keras_}", HepnnWarning, stacklevel=3)
-
-    def tensors(self, jets: ak.Array) -> Tensors:
-        """Returns what the network is given for these jets, to be scored with `scores`; errors as in `predict_proba`."""
-        self._check_fitted()
-        made: Tensors = self.representation_.tensors(check_jets(as_jets(jets)))
-        return made
-
-    def scores(self, tensors: Tensors) -> npt.NDArray[np.float32]:
-        """Returns the probability of each class, (jet, class), for what `tensors` made.
-
-        Raises:
-            TaggerError: not fitted, or the tensors or the ONNX model are not this tagger's.
-        """
-        content = self.onnx_
-        if content is None:
-            from hepnn import training
-
-            self._warn_of_keras()
-            return training.predict(self.model_, tensors)
-        if getattr(self, "_session", None) is None:
-            from hepnn.precision import lowered
-            from hepnn.runtime import Session
-
-            session = Session(content)
-            session.check(self.inputs_, n_classes=len(self.classes_), checksum=storage.checksum(self.weights_))
-            if self.precision_ != defaults.PRECISION:
-                session = Session(lowered(content, precision=self.precision_))
-            self._session = session
-        return self._session.scores(tensors)
-
-    def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
-        """Returns the probability of each class, (jet, class), columns as in ``classes_``.
-
-        Raises:
-            TaggerError: not fitted.
-            InputError: the jets do not keep the contract.
-            FeatureError: a feature cannot be worked out.
-        """
-        self._check_fitted()
-        jets = check_jets(as_jets(jets))
-        chunks = map(self.tensors, (jets[start : start + _CHUNK] for start in range(0, len(jets), _CHUNK)))
-        parts = [self.scores(tensors) for tensors in (prefetched(chunks) if len(jets) > _CHUNK else chunks)]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
-
-    def records(self, probabilities: npt.NDArray[Any]) -> ak.Array:
-        """Returns probabilities, (jet, class), as records with one field a class, (jet,)."""
-        return ak.zip({str(name): probabilities[:, i] for i, name in enumerate(self.classes_)})
-
-    def predict(self, jets: ak.Array) -> npt.NDArray[Any]:
-        """Returns the most probable class of each jet, (jet,)."""
-        best = self.predict_proba(jets).argmax(axis=1)
-        return np.asarray(self.classes_[best])
 
     def score(self, jets: ak.Array, y: Any = None, sample_weight: Any = None) -> float:
         """Returns the share of jets whose most probable class is the true one.
@@ -354,10 +240,6 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
         """
         jets = as_jets(jets)
         return float(np.average(self.predict(jets) == labels_of(jets, y), weights=sample_weight))
-
-    def __call__(self, jets: ak.Array) -> ak.Array:
-        """Returns the scores as records with one field a class, nested like ``jets``."""
-        return nested_like(jets, lambda flat: self.records(self.predict_proba(flat)))
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Returns the folder the tagger was written to.
@@ -373,43 +255,11 @@ class Tagger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
             self._warn_of_keras()
         return storage.save(self, Path(folder), overwrite=overwrite)
 
-    @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        *,
-        custom: Iterable[Callable[..., Any] | Feature] = (),
-        precision: str = defaults.PRECISION,
-    ) -> Tagger:
-        """Returns the tagger kept in ``folder``.
-
-        Scoring takes the ONNX model in the folder, and no Keras. Where the Keras model is asked for, hepnn's own code
-        builds it again; no Python from the folder is run.
-
-        Args:
-            folder: what `save` wrote.
-            custom: the functions of your own that it was made with, for features or the model.
-            precision: "float32", or "int8" to score faster and not quite as exactly (`hepnn.precision`).
-
-        Raises:
-            InputError: an unknown precision.
-            TaggerError: no tagger there, a damaged or changed file, or a custom function that was not given.
-        """
-        own: dict[str, Any] = {part.name if isinstance(part, Feature) else part.__name__: part for part in custom}
-        check_precision(precision)
-        tagger = storage.load(cls, Path(folder), custom=own)
-        tagger.precision_ = precision
-        return tagger
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        for name in ("_model", "_session"):  # made again from weights_ and onnx_ when needed
-            state.pop(name, None)
-        return state
-
-    def read_schema(self) -> Schema | None:
-        """Returns the schema the tagger was trained with, or None if it was trained on jets from elsewhere."""
-        return self.schema if isinstance(self.schema, Schema | None) else load_schema(self.schema)
+    def _take_settings(self, settings: Mapping[str, Any]) -> None:
+        """Keeps the settings of the training, to train again with."""
+        self.set_params(**settings)
+        if isinstance(self.class_weight, list):  # pairs, since the keys need not be text
+            self.class_weight = dict(self.class_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

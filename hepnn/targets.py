@@ -8,7 +8,6 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 
 from hepnn.errors import InputError
 
@@ -174,6 +173,8 @@ def auc(
         probabilities: (jet, class); they are taken to sum to 1.
         weights: (jet,) or None.
     """
+    from sklearn.metrics import roc_auc_score  # a tenth of a second that only training has to wait for
+
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     n_classes = probabilities.shape[1]
     if n_classes == 2:

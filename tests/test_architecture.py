@@ -52,6 +52,7 @@ ORDER = [
     "precision runtime",
     "onnx_export",
     "lessons",
+    "trained",
     "tagger baseline",
     "evaluation working_points",
     "sculpting insight robustness",

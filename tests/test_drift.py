@@ -27,7 +27,7 @@ def found_in(first, second, representation=CLOUD):
 
 
 def test_distances_agree_with_the_two_sample_test():
-    first, second = make_jets(1500, seed=1), make_jets(1500, seed=2)
+    first, second = make_jets(1500, seed=1), make_jets(1000, seed=2)
     second["pt"] = second.pt * 1.02 + 3
     found = found_in(first, second)
     names = FEATURES["particles"]
@@ -46,7 +46,7 @@ def test_jets_of_one_kind_do_not_drift():
     found = found_in(make_jets(3000, seed=1), make_jets(3000, seed=2))
     assert max(each.distance for each in found.values()) < 0.05
     assert warnings_of_drift(tuple(found.values())) == []
-    assert found["particles", "number of them"].n == 2000  # of so many jets
+    assert found["particles", "number of them"].n == 1000  # of so many jets
 
 
 def test_momenta_in_other_units_lie_outside():

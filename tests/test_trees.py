@@ -166,11 +166,12 @@ def test_baskets_are_compressed_with_zlib(path, level):
         assert tree["x"].compressed_bytes < tree["x"].uncompressed_bytes / 10
 
 
-def test_the_fastest_level_is_zlib_and_no_larger_on_floats():
+@pytest.mark.parametrize("level", [1, 4, 9])
+def test_baskets_are_zlib_and_no_larger_than_pythons_own_on_floats(level):
     data = np.random.default_rng(1).normal(size=20_000).astype(">f4").tobytes()
-    compressed = trees._run_length_compressed(data)
+    compressed = trees._compression(level).compress(data)
     assert zlib.decompress(compressed) == data
-    assert len(compressed) <= len(zlib.compress(data, 1))
+    assert len(compressed) <= len(zlib.compress(data, level))
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def bench(
     from hepnn import throughput
     from hepnn.progress import load_tensorflow
 
-    tagger = load_tagger(tagger_folder, custom)
+    tagger = load_tagger(tagger_folder, custom, settings=training)
     source = reading.open(schema=tagger.read_schema())
     if training:
         load_tensorflow()

@@ -179,7 +179,7 @@ def evaluate(  # one argument an option
             raise InputError(f"asked to compare the tagger {name} with itself. Name each once, or as NAME={folder}.")
         if name == folder and Path(folder).name not in loaded:
             name = Path(folder).name  # short, for tables and legends
-        loaded[name] = load_tagger(folder, custom, precision=precision)
+        loaded[name] = load_tagger(folder, custom, precision=precision, settings=True)
         folders.append(folder)
     beside = [parse_friend(text) for text in friends]
     used = next((tagger.read_schema() for tagger in loaded.values()), None)

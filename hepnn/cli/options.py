@@ -211,12 +211,24 @@ def precision_option(command: F) -> F:
     )(command)
 
 
-def load_tagger(folder: str, custom: tuple[str, ...], *, precision: str = defaults.PRECISION) -> Any:
-    """Returns the tagger kept in ``folder``, with TensorFlow loaded only if scoring needs it."""
-    from hepnn.progress import load_tensorflow
-    from hepnn.tagger import Tagger
+def load_tagger(
+    folder: str, custom: tuple[str, ...], *, precision: str = defaults.PRECISION, settings: bool = False
+) -> Any:
+    """Returns the tagger kept in ``folder``, with TensorFlow loaded only if scoring needs it.
 
-    tagger = Tagger.load(folder, custom=[import_function(path) for path in custom], precision=precision)
+    Args:
+        folder: what ``hepnn train`` wrote.
+        custom: functions of the user's own, ``package.module:function``.
+        precision: of the scores.
+        settings: whether it is to be a `hepnn.Tagger`, which knows the settings of its training, and takes longer to import.
+    """
+    from hepnn.progress import load_tensorflow
+
+    if settings:
+        from hepnn.tagger import Tagger as Kind
+    else:
+        from hepnn.trained import TrainedTagger as Kind  # type: ignore[assignment]
+    tagger = Kind.load(folder, custom=[import_function(path) for path in custom], precision=precision)
     if tagger.needs_keras_:
         load_tensorflow()
     return tagger
