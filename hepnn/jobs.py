@@ -7,14 +7,12 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hepnn.judging import tensors_of
 from hepnn.prefetch import prefetched
 from hepnn.ranges import Ranges
-from hepnn.readers import JetChunk, JetFiles
+from hepnn.readers import JetFiles
 from hepnn.representations import describe
-from hepnn.score_rows import ScoreRows, rows_of
+from hepnn.score_rows import ScoreRows, Unscored, rows_of, unscored
 from hepnn.storage import checksum
-from hepnn.tensors import Tensors
 from hepnn.working_points import WorkingPoint
 
 __all__ = ["TaggingJob", "tagging_job"]
@@ -43,25 +41,24 @@ class TaggingJob:
             SourceError: the file is damaged, and not to be skipped.
             SchemaError, FeatureError: the jets are not what the tagger takes.
         """
-        return self._scored(*self._read(index))
+        return self._scored(self._read(index))
 
     def iterate(self, indices: Iterable[int]) -> Generator[tuple[int, ScoreRows], None, None]:
         """Yields each index and its rows, in order; the next range is read while one is scored. Errors as for `rows`."""
         for index, read in prefetched((index, self._read(index)) for index in indices):
-            yield index, self._scored(*read)
+            yield index, self._scored(read)
 
-    def _read(self, index: int) -> tuple[JetChunk, Tensors] | tuple[ScoreRows, None]:
+    def _read(self, index: int) -> Unscored | ScoreRows:
         read = self.ranges.read(index)
         if isinstance(read, str):
-            return ScoreRows(*self.ranges.place(index), 0, {}, read), None
-        return read, tensors_of(self.tagger, read)
+            return ScoreRows(*self.ranges.place(index), 0, {}, read)
+        return unscored(self.tagger, read)
 
-    def _scored(self, read: Any, tensors: Tensors | None) -> ScoreRows:
-        if tensors is None:
+    def _scored(self, read: Unscored | ScoreRows) -> ScoreRows:
+        if isinstance(read, ScoreRows):
             return read
         return rows_of(
             read,
-            tensors,
             tagger=self.tagger,
             prefix=self.prefix,
             observers=self.ranges.files.observers,

@@ -13,7 +13,7 @@ import numpy as np
 from hepnn import defaults
 from hepnn.drift import Counts, count
 from hepnn.errors import OutputError
-from hepnn.judging import column_of
+from hepnn.judging import column_of, tensors_of
 from hepnn.oddities import odd_in
 from hepnn.readers import JetChunk
 from hepnn.schema import Schema
@@ -21,7 +21,33 @@ from hepnn.tensors import Tensors
 from hepnn.working_points import WorkingPoint, passes
 from hepnn.writers import score_columns
 
-__all__ = ["ScoreRows", "default_prefix", "rows_of"]
+__all__ = ["ScoreRows", "Unscored", "default_prefix", "rows_of", "unscored"]
+
+
+class Unscored(NamedTuple):
+    """Jets of which everything is known but their scores.
+
+    Attributes:
+        chunk: jets and the entries that they come from.
+        tensors: what the tagger's network is given.
+        counts: how they compare with those of the training, `hepnn.drift.count`.
+        odd: numbers of odd jets by what they are, `hepnn.oddities.odd_in`.
+    """
+
+    chunk: JetChunk
+    tensors: Tensors
+    counts: Counts
+    odd: Mapping[str, int]
+
+
+def unscored(tagger: Any, chunk: JetChunk) -> Unscored:
+    """Returns a chunk with all that can be made of it while the network is busy with the one before.
+
+    Raises:
+        InputError, FeatureError: as `hepnn.Tagger.tensors`.
+    """
+    tensors = tensors_of(tagger, chunk)
+    return Unscored(chunk, tensors, count(tagger.seen_, tensors), odd_in(chunk.jets))
 
 
 class ScoreRows(NamedTuple):
@@ -80,8 +106,7 @@ class ScoreRows(NamedTuple):
 
 
 def rows_of(
-    chunk: JetChunk,
-    tensors: Tensors,
+    jets: Unscored,
     *,
     tagger: Any,
     prefix: str,
@@ -91,8 +116,7 @@ def rows_of(
     """Returns the rows of a chunk, one an entry; jets that were not selected have NaN, and pass no working point.
 
     Args:
-        chunk: jets and the entries that they come from.
-        tensors: what ``tagger.tensors`` made of the jets.
+        jets: what `unscored` made of the chunk.
         tagger: a trained `hepnn.Tagger`.
         prefix: of the scores' names.
         observers: fields of the jets to copy.
@@ -101,7 +125,8 @@ def rows_of(
     Raises:
         OutputError: the rows are not as many as the entries.
     """
-    probabilities = tagger.scores(tensors)
+    chunk = jets.chunk
+    probabilities = tagger.scores(jets.tensors)
     scores = tagger.records(probabilities)
     observed = {name: chunk.jets[name] for name in observers}
     passed = {
@@ -130,10 +155,7 @@ def rows_of(
             "rows. This is a fault in hepnn: please report it with this message."
         )
     columns = {**score_columns(scores, prefix=prefix), **passed, **observed}
-    counts = count(tagger.seen_, tensors)
-    return ScoreRows(
-        chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns, counts=counts, odd=odd_in(chunk.jets)
-    )
+    return ScoreRows(chunk.file, chunk.start, chunk.stop, len(chunk.jets), columns, counts=jets.counts, odd=jets.odd)
 
 
 def _with_gaps(values: ak.Array, place: ak.Array) -> ak.Array:

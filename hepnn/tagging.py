@@ -23,14 +23,13 @@ from hepnn.drift import Counts, add_counts, drifts, warnings_of_drift
 from hepnn.errors import HepnnWarning, InputError
 from hepnn.jets import labels_of
 from hepnn.jobs import TaggingJob, tagging_job
-from hepnn.judging import tensors_of
 from hepnn.oddities import warn_of_odd
 from hepnn.parts import SUFFIX, Parts
 from hepnn.prefetch import prefetched
 from hepnn.ranges import until_damage
 from hepnn.readers import DEFAULT_STEP, JetFiles, SkippedFile, Source, open_jets
 from hepnn.score_files import ScoreFiles, Tagged
-from hepnn.score_rows import ScoreRows, default_prefix, rows_of
+from hepnn.score_rows import ScoreRows, default_prefix, rows_of, unscored
 from hepnn.staging import named
 from hepnn.working_points import WorkingPoint, read_working_point
 from hepnn.writers import FORMATS
@@ -138,10 +137,9 @@ def tag(
         job = tagging_job(files, tagger, prefix=prefix, points=points, step=step)
         done = _tag_in_parts(job, writing, tally, workers=workers, client=client, part=part, progress=progress)
     else:
-        chunks = prefetched((chunk, tensors_of(tagger, chunk)) for chunk in files.chunks(step=step))
+        waiting = prefetched(unscored(tagger, chunk) for chunk in files.chunks(step=step))
         rows = (
-            rows_of(chunk, tensors, tagger=tagger, prefix=prefix, observers=files.observers, points=points)
-            for chunk, tensors in chunks
+            rows_of(jets, tagger=tagger, prefix=prefix, observers=files.observers, points=points) for jets in waiting
         )
         targets = writing.targets([table.file for table in files.plan.tables])
         done = writing.write(map(tally.add, rows), targets, progress)
