@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import hepnn
 from hepnn import plots
-from hepnn.staging import make_folder, staged_contents
+from hepnn.guarded import content_of, seal, unseal
+from hepnn.staging import file_name, make_folder, staged_contents
 from hepnn.tasks.task import Result, Task
 
 __all__ = ["SavedResult", "load_result", "save_result", "task_folder"]
@@ -50,31 +51,27 @@ def save_result(result: Result, folder: Path) -> SavedResult:
     own = task_folder(result.task, folder)
     with staged_contents(own, last=_RESULT) as part:
         for name, figure in result.figures.items():
-            plots.save(figure, part / f"{_file_name(name)}.png")
+            plots.save(figure, part / f"{file_name(name)}.png")
         for name, fit in result.fits.items():
-            fit.model.save(part / f"{_file_name(name)}.keras")
+            fit.model.save(part / f"{file_name(name)}.keras")
         values = {**result.to_dict(), "pictures": list(result.figures), "hepnn": hepnn.__version__}
-        (part / _RESULT).write_text(json.dumps(values, indent=1), encoding="utf-8")
+        (part / _RESULT).write_text(seal(json.dumps(values, indent=1)), encoding="utf-8")
         new = {file.name for file in part.iterdir()}
     for old in list(own.iterdir()):
         if old.suffix in (".json", ".png", ".keras") and old.name not in new and not old.name.startswith("."):
             old.unlink()
-    return SavedResult(values, {name: own / f"{_file_name(name)}.png" for name in result.figures})
+    return SavedResult(values, {name: own / f"{file_name(name)}.png" for name in result.figures})
 
 
 def load_result(task: Task, folder: Path, *, seed: int, quick: bool) -> SavedResult | None:
     """Returns the result of ``task`` in ``folder``; None if there is none of this seed, kind and version of hepnn."""
     path = folder / task.name / _RESULT
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = unseal(content_of(path))
         found = (values["seed"], values["quick"], values["hepnn"])
-        pictures = {name: path.with_name(f"{_file_name(name)}.png") for name in values["pictures"]}
+        pictures = {name: path.with_name(f"{file_name(name)}.png") for name in values["pictures"]}
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # nothing there, or what was there was not finished
+        return None  # nothing there, or what is there was not finished, is damaged or was changed
     if found != (seed, quick, hepnn.__version__) or not all(map(Path.exists, pictures.values())):
         return None
     return SavedResult(values, pictures)
-
-
-def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)

@@ -137,17 +137,20 @@ def test_a_saved_result_is_found_again_with_its_pictures_and_models(installed, t
     assert keras.models.load_model(tmp_path / "toy-task" / "net.keras").count_params() == 8
 
 
-@pytest.mark.parametrize("what", ["seed", "quick", "version", "picture", "half"])
+@pytest.mark.parametrize("what", ["seed", "quick", "version", "picture", "half", "changed"])
 def test_a_result_of_another_run_or_a_broken_one_is_not_taken(installed, tmp_path, monkeypatch, what):
     save_result(installed.run(seed=3), tmp_path)
     own = tmp_path / "toy-task"
     if what == "version":
         monkeypatch.setattr(hepnn, "__version__", "0.0.0")
     elif what == "picture":
-        (own / "a-picture.png").unlink()
+        (own / "a_picture.png").unlink()
     elif what == "half":
         text = (own / "result.json").read_text()
         (own / "result.json").write_text(text[: len(text) // 2])
+    elif what == "changed":
+        text = (own / "result.json").read_text()
+        (own / "result.json").write_text(text.replace('"value": 0.9', '"value": 0.99'))
     assert load_result(installed, tmp_path, seed=4 if what == "seed" else 3, quick=what == "quick") is None
 
 
@@ -157,7 +160,7 @@ def test_saving_again_leaves_nothing_of_the_earlier_result(installed, tmp_path):
     save_result(installed.run(), tmp_path)
     assert {path.name for path in (tmp_path / "toy-task").iterdir()} == {
         "result.json",
-        "a-picture.png",
+        "a_picture.png",
         "net.keras",
         "other.keras",
     }
