@@ -195,7 +195,9 @@ def write_onnx(
         content = _with_float_masks(content, inputs=tagger.inputs_)
     about = json.dumps(preprocess(content, inputs=tagger.inputs_), indent=2) + "\n"
     beside = target.with_name(PREPROCESS)
-    same = beside.is_file() and beside.read_text() == about  # from a run that did not come to its end
+    same = False
+    with contextlib.suppress(OSError, ValueError):
+        same = beside.read_text() == about  # from a run that did not come to its end
     with staged(target, overwrite=overwrite) as part:
         part.write_bytes(content)
         if part.read_bytes() != content:

@@ -170,11 +170,11 @@ class Parts(Generic[P]):
             ) from error
 
     def remove(self) -> None:
-        """Removes the parts, and the folder if nothing else is in it."""
-        remove_stale(self.folder)
-        for path in [self.folder / _JOB, *self.folder.glob("*.npz")]:
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else is in it
+        """Removes the parts, and the folder if nothing else is in it; what cannot be removed stays."""
+        with contextlib.suppress(OSError):
+            remove_stale(self.folder)
+            for path in [self.folder / _JOB, *self.folder.glob("*.npz")]:
+                path.unlink(missing_ok=True)
             self.folder.rmdir()
 
     def _path(self, key: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import hepnn
 from hepnn import plots
 from hepnn.guarded import content_of, seal, unseal
-from hepnn.staging import file_name, make_folder, staged_contents
+from hepnn.staging import cannot_write, file_name, make_folder, staged_contents
 from hepnn.tasks.task import Result, Task
 
 __all__ = ["SavedResult", "load_result", "save_result", "task_folder"]
@@ -59,7 +59,10 @@ def save_result(result: Result, folder: Path) -> SavedResult:
         new = {file.name for file in part.iterdir()}
     for old in list(own.iterdir()):
         if old.suffix in (".json", ".png", ".keras") and old.name not in new and not old.name.startswith("."):
-            old.unlink()
+            try:
+                old.unlink()
+            except OSError as error:
+                raise cannot_write(own, error) from error
     return SavedResult(values, {name: own / f"{file_name(name)}.png" for name in result.figures})
 
 
