@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any
@@ -24,13 +24,22 @@ import numpy.typing as npt
 from uproot.interpretation.grouped import AsGrouped
 from uproot.interpretation.library import Awkward
 from uproot.models.TBasket import Model_TBasket
+from uproot.source.chunk import Chunk
+from uproot.source.coalesce import SliceFuture
 from uproot.source.cursor import Cursor
+
+from hepnn.readers.sources import is_remote
 
 __all__ = ["Baskets"]
 
 _MOST_BYTES = 256 * 2**20
 """Of decompressed baskets that are kept for the next step, or made ahead of it. A branch whose baskets are larger is
 decompressed again for each step, so that memory stays flat."""
+
+_AT_ONCE = 2 * 2**20
+"""Bytes that are read from a local file at once."""
+_GAP = 32 * 2**10
+"""Bytes between two baskets that are read, too, rather than reading twice; as uproot has it."""
 
 _LIBRARY = Awkward()
 _ZLIB = b"ZL"
@@ -84,15 +93,29 @@ class Baskets:
         ]
         if ahead and self._size(lacking) > _MOST_BYTES:
             return
-        stored = [(int(place[0]), int(place[1])) for _, _, place in lacking if isinstance(place, tuple)]
-        source = next(iter(self._branches.values())).file.source if stored else None
-        chunks = iter(source.chunks(stored, queue.Queue()) if source else ())
+        stored = [place for _, _, place in lacking if isinstance(place, tuple)]
+        chunks = self._chunks(stored) if stored else {}
         for name, number, place in lacking:
             # one that was never closed is a part of the tree itself, and already there
-            held = next(chunks) if isinstance(place, tuple) else place
+            held = chunks[place] if isinstance(place, tuple) else place
             self._made[name][number] = self._threads.submit(
                 _array, held, number, branch=self._branches[name], context=self._contexts[name]
             )
+
+    def _chunks(self, places: list[tuple[int, int]]) -> dict[tuple[int, int], Chunk]:
+        """Returns the bytes of the file at each place, which need not be read yet.
+
+        uproot reads a local file in one thread and copies each part once more while it holds Python's lock.
+        """
+        source = next(iter(self._branches.values())).file.source
+        if is_remote(source.file_path):
+            return dict(zip(places, source.chunks(places, queue.Queue()), strict=True))
+        chunks = {}
+        for first, last, run in _runs(places):
+            read = self._threads.submit(np.fromfile, source.file_path, np.uint8, last - first, offset=first)
+            for start, stop in run:
+                chunks[start, stop] = Chunk(source, start, stop, SliceFuture(read, slice(start - first, stop - first)))
+        return chunks
 
     def _size(self, more: Iterable[tuple[str, int, Any]]) -> int:
         """Bytes of all baskets that are there, and of ``more``."""
@@ -117,6 +140,20 @@ class Baskets:
             columns[name] = self._threads.submit(_joined, needed, first, last, bounds=bounds, branch=branch)
             self._made[name] = {number: part for number, part in made.items() if offsets[number + 1] > last}
         return columns
+
+
+def _runs(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yields first byte, last byte and the places of what is read at once: small ones that lie side by side."""
+    run: list[tuple[int, int]] = []
+    first = last = 0
+    for start, stop in sorted(places):
+        if run and (start - last > _GAP or stop - first > _AT_ONCE):
+            yield first, last, run
+            run = []
+        first, last = (first, max(last, stop)) if run else (start, max(start, stop))
+        run.append((start, stop))
+    if run:
+        yield first, last, run
 
 
 def _joined(parts: Mapping[int, Future[Any]], first: int, last: int, *, bounds: Any, branch: Any) -> Any:
