@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import deflate
 import numpy as np
@@ -25,8 +25,8 @@ from uproot.interpretation.grouped import AsGrouped
 from uproot.interpretation.library import Awkward
 from uproot.models.TBasket import Model_TBasket
 from uproot.source.chunk import Chunk
-from uproot.source.coalesce import SliceFuture
 from uproot.source.cursor import Cursor
+from uproot.source.futures import TrivialFuture
 
 from hepnn.readers.sources import is_remote
 
@@ -40,6 +40,9 @@ _AT_ONCE = 2 * 2**20
 """Bytes that are read from a local file at once."""
 _GAP = 32 * 2**10
 """Bytes between two baskets that are read, too, rather than reading twice; as uproot has it."""
+
+_SMALL = 256 * 2**10
+"""Bytes of a column that is not worth a thread."""
 
 _LIBRARY = Awkward()
 _ZLIB = b"ZL"
@@ -86,50 +89,33 @@ class Baskets:
             ahead: only if there is room for it.
         """
         lacking = [
-            (name, number, place)
+            _Basket(name, number, place, branch, self._contexts[name])
             for name, branch in self._branches.items()
             for number, place in branch.entries_to_ranges_or_baskets(first, last)
             if number not in self._made[name]
         ]
         if ahead and self._size(lacking) > _MOST_BYTES:
             return
-        stored = [place for _, _, place in lacking if isinstance(place, tuple)]
-        chunks = self._chunks(stored) if stored else {}
-        for name, number, place in lacking:
-            # one that was never closed is a part of the tree itself, and already there
-            held = chunks[place] if isinstance(place, tuple) else place
-            self._made[name][number] = self._threads.submit(
-                _array, held, number, branch=self._branches[name], context=self._contexts[name]
-            )
+        for run in _runs(lacking):
+            arrays = [Future[Any]() for _ in run]
+            for basket, array in zip(run, arrays, strict=True):
+                self._made[basket.name][basket.number] = array
+            self._threads.submit(_make, run, arrays).add_done_callback(partial(_give_up, arrays))
 
-    def _chunks(self, places: list[tuple[int, int]]) -> dict[tuple[int, int], Chunk]:
-        """Returns the bytes of the file at each place, which need not be read yet.
-
-        uproot reads a local file in one thread and copies each part once more while it holds Python's lock.
-        """
-        source = next(iter(self._branches.values())).file.source
-        if is_remote(source.file_path):
-            return dict(zip(places, source.chunks(places, queue.Queue()), strict=True))
-        chunks = {}
-        for first, last, run in _runs(places):
-            read = self._threads.submit(np.fromfile, source.file_path, np.uint8, last - first, offset=first)
-            for start, stop in run:
-                chunks[start, stop] = Chunk(source, start, stop, SliceFuture(read, slice(start - first, stop - first)))
-        return chunks
-
-    def _size(self, more: Iterable[tuple[str, int, Any]]) -> int:
+    def _size(self, more: Iterable[_Basket]) -> int:
         """Bytes of all baskets that are there, and of ``more``."""
         there = [(name, number) for name, made in self._made.items() for number in made]
-        there += [(name, number) for name, number, _ in more]
+        there += [(basket.name, basket.number) for basket in more]
         return sum(
             int(self._offsets[name][number + 1] - self._offsets[name][number]) * self._entry_bytes[name]
             for name, number in there
         )
 
-    def columns(self, first: int, last: int) -> dict[str, Future[Any]]:
-        """Returns the entries ``first`` to ``last``, which were requested, of each branch; they are joined beside what goes on.
+    def columns(self, first: int, last: int) -> dict[str, Callable[[], Any]]:
+        """Returns what gives the entries ``first`` to ``last``, which were requested, of each branch.
 
-        The results raise whatever uproot raises over a damaged basket.
+        Large ones are joined beside what goes on, small ones when they are asked for: that takes less time than to
+        wake a thread. Each raises whatever uproot raises over a damaged basket.
         """
         columns = {}
         for name, branch in self._branches.items():
@@ -137,23 +123,74 @@ class Baskets:
             numbers = [number for number in made if offsets[number] < last and first < offsets[number + 1]]
             needed = {position: made[number] for position, number in enumerate(sorted(numbers))}
             bounds = offsets[min(numbers) : max(numbers) + 2] if numbers else [0]
-            columns[name] = self._threads.submit(_joined, needed, first, last, bounds=bounds, branch=branch)
+            join = partial(_joined, needed, first, last, bounds=bounds, branch=branch)
+            is_small = (last - first) * self._entry_bytes[name] < _SMALL
+            columns[name] = join if is_small else self._threads.submit(join).result
             self._made[name] = {number: part for number, part in made.items() if offsets[number + 1] > last}
         return columns
 
 
-def _runs(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
-    """Yields first byte, last byte and the places of what is read at once: small ones that lie side by side."""
-    run: list[tuple[int, int]] = []
-    first = last = 0
-    for start, stop in sorted(places):
-        if run and (start - last > _GAP or stop - first > _AT_ONCE):
-            yield first, last, run
+class _Basket(NamedTuple):
+    """One that is wanted: number ``number`` of the branch ``name``.
+
+    Attributes:
+        held: its first byte in a local file and the one after its last; or its chunk of a remote one; or itself.
+        branch: uproot's.
+        context: uproot's.
+    """
+
+    name: str
+    number: int
+    held: Any
+    branch: Any
+    context: dict[str, Any]
+
+
+def _runs(baskets: list[_Basket]) -> Iterator[list[_Basket]]:
+    """Yields the baskets that a thread reads and decompresses one after another: small ones side by side in the file."""
+    # one that was never closed is a part of the tree itself, and already there
+    stored = [basket for basket in baskets if isinstance(basket.held, tuple)]
+    yield from ([basket] for basket in baskets if not isinstance(basket.held, tuple))
+    source = stored[0].branch.file.source if stored else None
+    if source and is_remote(source.file_path):
+        chunks = source.chunks([basket.held for basket in stored], queue.Queue())
+        yield from ([basket._replace(held=chunk)] for basket, chunk in zip(stored, chunks, strict=True))
+        return
+    run: list[_Basket] = []
+    for basket in sorted(stored, key=lambda basket: basket.held):
+        start, stop = basket.held
+        if run and (start - run[-1].held[1] > _GAP or stop - run[0].held[0] > _AT_ONCE):
+            yield run
             run = []
-        first, last = (first, max(last, stop)) if run else (start, max(start, stop))
-        run.append((start, stop))
+        run.append(basket)
     if run:
-        yield first, last, run
+        yield run
+
+
+def _make(run: list[_Basket], arrays: list[Future[Any]]) -> None:
+    """Makes the arrays of a run of baskets.
+
+    uproot would read a local file in another thread and copy each part once more while it holds Python's lock.
+    """
+    data = None
+    for basket, array in zip(run, arrays, strict=True):
+        try:
+            held = basket.held
+            if isinstance(held, tuple):
+                source, first = basket.branch.file.source, run[0].held[0]
+                if data is None:
+                    data = np.fromfile(source.file_path, np.uint8, max(run[-1].held[1] - first, 0), offset=first)
+                held = Chunk(source, *held, TrivialFuture(data[held[0] - first : held[1] - first]))
+            array.set_result(_array(held, basket.number, branch=basket.branch, context=basket.context))
+        except Exception as error:  # who asks for the array has it
+            array.set_exception(error)
+
+
+def _give_up(arrays: list[Future[Any]], made: Future[None]) -> None:
+    """Has nobody wait for arrays that are not going to be made."""
+    if made.cancelled():
+        for array in arrays:
+            array.cancel()
 
 
 def _joined(parts: Mapping[int, Future[Any]], first: int, last: int, *, bounds: Any, branch: Any) -> Any:

@@ -173,7 +173,7 @@ def read_steps(
             for name, branch in wanted.items():
                 try:
                     if name in joined:
-                        array = joined[name].result()
+                        array = joined[name]()
                     else:
                         array = branch.array(entry_start=first, entry_stop=last, decompression_executor=threads)
                     columns[name] = array["refs"] if "refs" in array.fields else array  # of a TRefArray

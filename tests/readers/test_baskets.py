@@ -84,7 +84,7 @@ def test_the_next_step_is_read_ahead_only_where_there_is_room(path, read, monkey
         made.columns(N_BASKET, 2 * N_BASKET)
         made.request(2 * N_BASKET, 3 * N_BASKET, ahead=True)  # for what was used is let go
         assert ("part_px", 2) in read
-        found = made.columns(2 * N_BASKET, 3 * N_BASKET)["part_px"].result()
+        found = made.columns(2 * N_BASKET, 3 * N_BASKET)["part_px"]()
         assert found.tolist() == branch.array()[2 * N_BASKET : 3 * N_BASKET].tolist()
 
 
@@ -113,7 +113,7 @@ def test_numbers_that_look_like_a_compressed_block_are_read_as_they_are(tmp_path
     with uproot.open({tmp_path / "x.root": "tree"}) as tree:
         made = baskets.Baskets({"x": tree["x"]}, threads=Inline())
         made.request(0, len(values))
-        assert made.columns(0, len(values))["x"].result().tolist() == values.tolist()
+        assert made.columns(0, len(values))["x"]().tolist() == values.tolist()
 
 
 def block(content):
