@@ -214,8 +214,8 @@ def _labels(flags: Mapping[str, Any], schema: Schema, n_jets: int) -> ak.Array:
             f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; jet "
             f"{row} of these is {' and '.join(both)}. Make the label formulas exclude each other."
         )
-    names = ak.Array([*flags, None])
-    return names[np.where(n_true == 1, table.argmax(axis=0), len(flags))]
+    index = ak.index.Index64(np.where(n_true == 1, table.argmax(axis=0), -1))
+    return ak.Array(ak.contents.IndexedOptionArray(index, ak.to_layout(list(flags))))
 
 
 def flat_rows(columns: Columns, schema: Schema) -> Rows:
@@ -300,7 +300,7 @@ def sum_records(records: Records) -> dict[str, Values]:
 def jets_from_rows(rows: Rows) -> ak.Array:
     """Returns the jets, (jet,) records; the records of each collection by falling pt."""
     contents = {
-        name: ak.to_layout(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else ak.to_packed(values))
+        name: ak.contents.NumpyArray(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values.layout
         for name, values in rows.jets.items()
     }
     n_jets = len(next(iter(rows.collections.values())).counts)
