@@ -27,9 +27,9 @@ import numpy.typing as npt
 from hepnn.alignment import CENTERS, Plane, plane_of, wrapped
 from hepnn.errors import InputError
 from hepnn.formulas import columns_of
-from hepnn.jets import flat_members
 from hepnn.image_representation import ImageRepresentation
 from hepnn.images import NORMALIZATIONS
+from hepnn.jets import flat_members
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,

@@ -10,8 +10,9 @@ one, write its formula and its entry, or hand a Python function to `Tagger(featu
 'energy_fraction'
 
 A particle formula takes the `Columns` of the particles and those of their jets, in which ``particles.pt`` and
-``jet.pt`` are flat arrays of the same length: the particles of all jets, one after another. A jet formula takes the
-jets themselves. A formula may return NaN where a particle has no such quantity (a neutral one has no impact
+``jet.pt`` are flat arrays of the same length: the particles of many jets, one after another. It is worked out for some
+thousand particles at a time, so what it gives for one follows from that particle and its jet alone. A jet formula takes
+the jets themselves. A formula may return NaN where a particle has no such quantity (a neutral one has no impact
 parameter) if the feature declares what then stands for it (``missing``); any other NaN or infinity is an error.
 """
 
@@ -273,7 +274,7 @@ def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
     def possible(name: str) -> bool:
         try:
             for feature in resolve_features(name):
-                feature.formula(*next(_columns(first, collection))[1])
+                feature.formula(*next(_blocks(first, collection))[1])
         except FeatureError:
             return False
         return True
@@ -282,7 +283,7 @@ def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
         return tuple(name for name in AUTO_SETS if possible(name))
 
 
-def _columns(jets: ak.Array, collection: str) -> Iterator[tuple[slice, tuple[Columns, Columns]]]:
+def _blocks(jets: ak.Array, collection: str) -> Iterator[tuple[slice, tuple[Columns, Columns]]]:
     """Yields blocks of records: which they are, their columns and those of their jets; one without records at least."""
     records, counts = flat_members(jets, collection)
     of_records, of_jets = columns_of(records, what=collection), columns_of(jets, what="jet")
@@ -316,7 +317,7 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
     """
     n = len(jets) if collection is None else int(flat_members(jets, collection)[1].sum())
     values = np.empty((n, len(features)), np.float32)
-    blocks = [(slice(n), (jets,))] if collection is None else _columns(jets, collection)
+    blocks = [(slice(n), (jets,))] if collection is None else _blocks(jets, collection)
     are_finite = True
     with np.errstate(all="ignore"):  # what goes wrong is found, counted and named below
         for rows, arguments in blocks:

@@ -1,4 +1,4 @@
-"""Baskets: what TTrees are stored in, read for a step of entries in one request and decompressed on all processors.
+"""Baskets: what TTrees are stored in, read for a step of entries and decompressed on all processors.
 
 A basket holds some entries of one branch. uproot would read one branch after another, and a basket that reaches into
 the next step twice; here the baskets of a step are read together, those of the next step are decompressed while this
@@ -28,8 +28,6 @@ from uproot.source.chunk import Chunk
 from uproot.source.cursor import Cursor
 from uproot.source.futures import TrivialFuture
 
-from hepnn.readers.sources import is_remote
-
 __all__ = ["Baskets"]
 
 _MOST_BYTES = 256 * 2**20
@@ -57,11 +55,12 @@ class Baskets:
 
     Args:
         branches: uproot's, by name.
-        threads: what decompresses.
+        threads: what reads a local file, and decompresses.
+        path: of the local file; None for a remote one, which uproot reads.
     """
 
-    def __init__(self, branches: Mapping[str, Any], *, threads: Executor) -> None:
-        self._threads = threads
+    def __init__(self, branches: Mapping[str, Any], *, threads: Executor, path: str | None) -> None:
+        self._threads, self._path = threads, path
         self._branches: dict[str, Any] = {}
         self._offsets: dict[str, list[int]] = {}
         self._entry_bytes: dict[str, int] = {}
@@ -96,11 +95,11 @@ class Baskets:
         ]
         if ahead and self._size(lacking) > _MOST_BYTES:
             return
-        for run in _runs(lacking):
+        for run in _runs(lacking, is_local=self._path is not None):
             arrays = [Future[Any]() for _ in run]
             for basket, array in zip(run, arrays, strict=True):
                 self._made[basket.name][basket.number] = array
-            self._threads.submit(_make, run, arrays).add_done_callback(partial(_give_up, arrays))
+            self._threads.submit(_make, run, arrays, path=self._path).add_done_callback(partial(_give_up, arrays))
 
     def _size(self, more: Iterable[_Basket]) -> int:
         """Bytes of all baskets that are there, and of ``more``."""
@@ -117,7 +116,7 @@ class Baskets:
         Large ones are joined beside what goes on, small ones when they are asked for: that takes less time than to
         wake a thread. Each raises whatever uproot raises over a damaged basket.
         """
-        columns = {}
+        columns: dict[str, Callable[[], Any]] = {}
         for name, branch in self._branches.items():
             made, offsets = self._made[name], self._offsets[name]
             numbers = [number for number in made if offsets[number] < last and first < offsets[number + 1]]
@@ -146,14 +145,13 @@ class _Basket(NamedTuple):
     context: dict[str, Any]
 
 
-def _runs(baskets: list[_Basket]) -> Iterator[list[_Basket]]:
+def _runs(baskets: list[_Basket], *, is_local: bool) -> Iterator[list[_Basket]]:
     """Yields the baskets that a thread reads and decompresses one after another: small ones side by side in the file."""
     # one that was never closed is a part of the tree itself, and already there
     stored = [basket for basket in baskets if isinstance(basket.held, tuple)]
     yield from ([basket] for basket in baskets if not isinstance(basket.held, tuple))
-    source = stored[0].branch.file.source if stored else None
-    if source and is_remote(source.file_path):
-        chunks = source.chunks([basket.held for basket in stored], queue.Queue())
+    if stored and not is_local:
+        chunks = stored[0].branch.file.source.chunks([basket.held for basket in stored], queue.Queue())
         yield from ([basket._replace(held=chunk)] for basket, chunk in zip(stored, chunks, strict=True))
         return
     run: list[_Basket] = []
@@ -167,7 +165,7 @@ def _runs(baskets: list[_Basket]) -> Iterator[list[_Basket]]:
         yield run
 
 
-def _make(run: list[_Basket], arrays: list[Future[Any]]) -> None:
+def _make(run: list[_Basket], arrays: list[Future[Any]], *, path: str | None) -> None:
     """Makes the arrays of a run of baskets.
 
     uproot would read a local file in another thread and copy each part once more while it holds Python's lock.
@@ -176,13 +174,14 @@ def _make(run: list[_Basket], arrays: list[Future[Any]]) -> None:
     for basket, array in zip(run, arrays, strict=True):
         try:
             held = basket.held
-            if isinstance(held, tuple):
-                source, first = basket.branch.file.source, run[0].held[0]
+            if path is not None and isinstance(held, tuple):
+                first = run[0].held[0]
                 if data is None:
-                    data = np.fromfile(source.file_path, np.uint8, max(run[-1].held[1] - first, 0), offset=first)
-                held = Chunk(source, *held, TrivialFuture(data[held[0] - first : held[1] - first]))
+                    data = np.fromfile(path, np.uint8, max(run[-1].held[1] - first, 0), offset=first)
+                part = data[held[0] - first : held[1] - first]
+                held = Chunk(basket.branch.file.source, *held, TrivialFuture(part))
             array.set_result(_array(held, basket.number, branch=basket.branch, context=basket.context))
-        except Exception as error:  # who asks for the array has it
+        except Exception as error:  # noqa: BLE001  # who asks for the array has it
             array.set_exception(error)
 
 

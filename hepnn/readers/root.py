@@ -162,7 +162,7 @@ def read_steps(
     with _opened(table.file) as root, _threads() as threads:
         there = _branches(root[table.name])
         wanted = {name: there[name] for name in sorted(branches)}
-        baskets = Baskets(wanted, threads=threads)
+        baskets = Baskets(wanted, threads=threads, path=None if sources.is_remote(table.file) else table.file)
         for (first, last), following in zip(steps, [*steps[1:], None], strict=True):
             baskets.request(first, last)
             joined = baskets.columns(first, last)
