@@ -34,8 +34,8 @@ _MOST_BYTES = 256 * 2**20
 """Of decompressed baskets that are kept for the next step, or made ahead of it. A branch whose baskets are larger is
 decompressed again for each step, so that memory stays flat."""
 
-_AT_ONCE = 2 * 2**20
-"""Bytes that are read from a local file at once."""
+_AT_ONCE = 2**19
+"""Bytes of small baskets that one thread reads and decompresses at once; in memory they can be ten times as many."""
 _GAP = 32 * 2**10
 """Bytes between two baskets that are read, too, rather than reading twice; as uproot has it."""
 

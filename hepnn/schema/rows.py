@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+from numpy import ma
 
 from hepnn import kinematics
 from hepnn.errors import SchemaError, closest
@@ -99,9 +100,9 @@ def plain(array: Any) -> Any:
             return array
         else:
             array = ak.to_numpy(array, allow_missing=True)
-    if isinstance(array, np.ma.MaskedArray):
-        is_missing = np.ma.getmaskarray(array)
-        array = np.ma.getdata(array)
+    if isinstance(array, ma.MaskedArray):
+        is_missing = ma.getmaskarray(array)
+        array = ma.getdata(array)
         if is_missing.any():
             array = np.where(is_missing, np.nan, array.astype(np.result_type(array.dtype, np.float32)))
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
