@@ -22,7 +22,7 @@ from hepnn.errors import SourceError
 from hepnn.readers import sources
 from hepnn.readers.baskets import Baskets
 from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing
-from hepnn.threads import default_threads
+from hepnn.threads import default_threads, keep_freed_memory
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -157,6 +157,7 @@ def read_steps(
     Raises:
         SourceError: a branch cannot be read; file, branch and entries are named.
     """
+    keep_freed_memory()
     end = table.n_entries if stop is None else min(stop, table.n_entries)
     steps = [(first, min(first + step, end)) for first in range(start, max(end, 1), step)]
     with _opened(table.file) as root, _threads() as threads:
