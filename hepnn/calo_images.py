@@ -26,9 +26,10 @@ import numpy.typing as npt
 
 from hepnn.alignment import CENTERS, Plane, plane_of, wrapped
 from hepnn.errors import InputError
-from hepnn.formulas import Columns
+from hepnn.formulas import columns_of
 from hepnn.image_representation import ImageRepresentation
 from hepnn.images import NORMALIZATIONS
+from hepnn.jets import flat_members
 from hepnn.pixels import (
     DATA_FORMATS,
     IMAGE,
@@ -175,9 +176,8 @@ class CaloImage(ImageRepresentation):
         """Yields what each block of showers deposits."""
         names = ("energy", "eta", "phi", "layer", *(("time",) if "time" in self.axes else ()))
         _check_showers(showers, names)
-        counts = ak.to_numpy(ak.num(showers.cells))
-        axis = Columns(showers, what="shower")
-        cells = Columns(ak.flatten(showers.cells), what="cell")
+        flat, counts = flat_members(showers, "cells")
+        axis, cells = columns_of(showers, what="shower"), columns_of(flat, what="cell")
         columns = {name: getattr(cells, name) for name in names}
         check_finite(columns, counts, what="cell")
         check_finite({"eta": axis.eta, "phi": axis.phi}, np.ones(len(showers), np.int64), what="shower")

@@ -35,7 +35,7 @@ from hepnn.features import (
     names_of_features,
     resolve_features,
 )
-from hepnn.jets import check_jets, collections_of, members_of
+from hepnn.jets import check_jets, collections_of, column_of, flat_members, members_of
 from hepnn.oddities import check_momenta
 from hepnn.scaling import Scaling, fit_scaling, fixed_scaling
 from hepnn.schema.rows import falls, plain
@@ -366,11 +366,11 @@ def _about(features: Sequence[Feature]) -> tuple[tuple[str, ...], tuple[str, ...
 
 
 def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:
-    records = jets[name]
-    counts = ak.to_numpy(ak.num(records))
+    records = unsorted = jets[name]
+    flat, counts = flat_members(jets, name)
     n_truncated = int((counts > collection.max_particles).sum())
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    if not falls(plain(ak.flatten(records.pt)), offsets):
+    if not falls(plain(column_of(flat, "pt")), offsets):
         records = records[ak.argsort(records.pt, axis=1, ascending=False, stable=True)]
     if n_truncated:
         records = records[:, : collection.max_particles]
@@ -384,7 +384,7 @@ def _sequences(jets: ak.Array, name: str, collection: Collection) -> Sequences:
         ]
     elif not collection.descending:
         records = records[:, ::-1]
-    if records is not jets[name]:
+    if records is not unsorted:
         jets = ak.with_field(jets, records, name)
     return Sequences(
         evaluate_features(jets, collection.features, collection=name),

@@ -10,14 +10,15 @@ one, write its formula and its entry, or hand a Python function to `Tagger(featu
 'energy_fraction'
 
 A particle formula takes the `Columns` of the particles and those of their jets, in which ``particles.pt`` and
-``jet.pt`` are flat arrays of the same length: the particles of all jets, one after another. A jet formula takes the
-jets themselves. A formula may return NaN where a particle has no such quantity (a neutral one has no impact
+``jet.pt`` are flat arrays of the same length: the particles of many jets, one after another. It is worked out for some
+thousand particles at a time, so what it gives for one follows from that particle and its jet alone. A jet formula takes
+the jets themselves. A formula may return NaN where a particle has no such quantity (a neutral one has no impact
 parameter) if the feature declares what then stands for it (``missing``); any other NaN or infinity is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -28,7 +29,8 @@ import numpy.typing as npt
 
 from hepnn import formulas, observables, pdg
 from hepnn.errors import FeatureError, closest
-from hepnn.formulas import Columns
+from hepnn.formulas import Columns, columns_of, rows_of
+from hepnn.jets import flat_members
 from hepnn.plugins import find_plugin, plugin_names
 
 __all__ = [
@@ -47,6 +49,9 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float32]
+
+_BLOCK = 2**15
+"""Particles whose features are worked out at once: what they take stays in a processor's cache."""
 
 _UNLIMITED = float(np.finfo(np.float32).max)
 
@@ -269,7 +274,7 @@ def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
     def possible(name: str) -> bool:
         try:
             for feature in resolve_features(name):
-                feature.formula(*_columns(first, collection))
+                feature.formula(*next(_blocks(first, collection))[1])
         except FeatureError:
             return False
         return True
@@ -278,13 +283,20 @@ def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
         return tuple(name for name in AUTO_SETS if possible(name))
 
 
-def _columns(jets: ak.Array, collection: str) -> tuple[Columns, Columns]:
-    particles = jets[collection]
-    counts = ak.to_numpy(ak.num(particles))
-    return (
-        Columns(ak.flatten(particles), what=f"{collection}"),
-        Columns(jets, repeat=counts, what="jet"),
-    )
+def _blocks(jets: ak.Array, collection: str) -> Iterator[tuple[slice, tuple[Columns, Columns]]]:
+    """Yields blocks of records: which they are, their columns and those of their jets; one without records at least."""
+    records, counts = flat_members(jets, collection)
+    of_records, of_jets = columns_of(records, what=collection), columns_of(jets, what="jet")
+    ends = np.cumsum(counts)
+    jet, first = 0, 0
+    while True:
+        next_jet = max(int(np.searchsorted(ends, first + _BLOCK, side="right")), jet + 1)
+        last = int(ends[jet:next_jet].max(initial=first))
+        rows = slice(first, last)
+        yield rows, (rows_of(of_records, rows), rows_of(of_jets, slice(jet, next_jet), repeat=counts[jet:next_jet]))
+        jet, first = next_jet, last
+        if jet >= len(counts):
+            return
 
 
 def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection: str | None = "particles") -> Floats:
@@ -292,7 +304,7 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
 
     Args:
         jets: (jet,) records.
-        features: what to work out.
+        features: what to work out. The formulas of particles are worked out for some thousand of them at a time.
         collection: the list of records the formulas are about; None for jet features.
 
     Returns:
@@ -303,34 +315,38 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
         FeatureError: a field is missing, a formula returns the wrong length, or a value is NaN or infinite where the
             feature does not allow for it.
     """
-    if collection is None:
-        arguments: tuple[Any, ...] = (jets,)
-        n = len(jets)
-    else:
-        arguments = _columns(jets, collection)
-        n = int(ak.sum(ak.num(jets[collection])))
-    values = np.empty((len(features), n), np.float32)  # one after another; side by side takes seven times as long
+    n = len(jets) if collection is None else int(flat_members(jets, collection)[1].sum())
+    values = np.empty((n, len(features)), np.float32)
+    blocks = [(slice(n), (jets,))] if collection is None else _blocks(jets, collection)
+    are_finite = True
     with np.errstate(all="ignore"):  # what goes wrong is found, counted and named below
-        for column, feature in enumerate(features):
-            try:
-                result = np.asarray(feature.formula(*arguments))
-            except FeatureError as error:
-                raise FeatureError(f"feature {feature.name!r}: {error}") from error
-            except (AttributeError, TypeError, ValueError) as error:
-                raise FeatureError(f"feature {feature.name!r} failed: {type(error).__name__}: {error}") from error
-            if result.shape != (n,):
-                raise FeatureError(
-                    f"feature {feature.name!r} has to give one number each for {n} records of "
-                    f"{collection or 'jets'}; its formula returned the shape {result.shape}."
-                )
-            values[column] = result
-    for of_feature, feature in zip(values, features, strict=True):
-        if feature.missing is not None:
-            of_feature[np.isnan(of_feature)] = feature.missing
-    finite = np.isfinite(values)
-    if not finite.all():
-        _refuse(jets, features, finite.T, collection)
-    return np.ascontiguousarray(values.T)
+        for rows, arguments in blocks:
+            block = np.empty((len(features), len(values[rows])), np.float32)
+            for of_feature, feature in zip(block, features, strict=True):
+                of_feature[:] = _result(feature, arguments, len(of_feature), what=collection or "jets")
+                if feature.missing is not None:
+                    of_feature[np.isnan(of_feature)] = feature.missing
+            are_finite = are_finite and bool(np.isfinite(block).all())
+            values[rows] = block.T  # to write features side by side one after another takes twice as long
+    if not are_finite:
+        _refuse(jets, features, np.isfinite(values), collection)
+    return values
+
+
+def _result(feature: Feature, arguments: tuple[Any, ...], n: int, *, what: str) -> npt.NDArray[Any]:
+    """What a formula gives for ``n`` records."""
+    try:
+        result = np.asarray(feature.formula(*arguments))
+    except FeatureError as error:
+        raise FeatureError(f"feature {feature.name!r}: {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise FeatureError(f"feature {feature.name!r} failed: {type(error).__name__}: {error}") from error
+    if result.shape != (n,):
+        raise FeatureError(
+            f"feature {feature.name!r} has to give one number each for {n} records of {what}; its formula returned the "
+            f"shape {result.shape}."
+        )
+    return result
 
 
 def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.bool_], collection: str | None) -> None:

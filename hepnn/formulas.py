@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from hepnn import kinematics, pdg
 from hepnn.errors import FeatureError
+from hepnn.jets import column_of
 
 __all__ = [
     "DERIVED_FIELDS",
     "Columns",
+    "columns_of",
     "delta_eta",
     "delta_phi",
     "delta_r",
@@ -32,6 +34,7 @@ __all__ = [
     "pt_fraction",
     "pt_to_axis",
     "rapidity",
+    "rows_of",
     "tanh",
 ]
 
@@ -43,26 +46,45 @@ class Columns:
     (``charge`` and ``is_photon`` from ``pid``) are worked out.
     """
 
-    def __init__(self, records: ak.Array, *, repeat: npt.NDArray[np.int64] | None = None, what: str) -> None:
-        self._records, self._repeat, self._what = records, repeat, what
+    def __init__(self, find: Callable[[str], Any]) -> None:
+        self._find = find
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name in self._records.fields:
-            values = ak.to_numpy(self._records[name], allow_missing=True)
-            if isinstance(values, np.ma.MaskedArray):  # to look for missing values takes as long as many a formula
-                values = ak.to_numpy(ak.fill_none(self._records[name], np.nan))
-            column = values if self._repeat is None else np.repeat(values, self._repeat)
-        elif name in DERIVED_FIELDS and "pid" in self._records.fields:
-            column = DERIVED_FIELDS[name](self.pid)
-        else:
-            raise FeatureError(
-                f"asked for the {self._what} field {name!r}; found only {', '.join(self._records.fields)}. "
-                "Map it in the schema, or choose features that do without it."
-            )
+        column = self._find(name)
         setattr(self, name, column)
         return column
+
+
+def columns_of(records: ak.Array, *, what: str) -> Columns:
+    """Returns the columns of records, (record,); ``what`` they are in words."""
+
+    def find(name: str) -> Any:
+        if name in records.fields:
+            values = column_of(records, name)
+            if isinstance(values, np.ma.MaskedArray):  # to look for missing values takes as long as many a formula
+                values = ak.to_numpy(ak.fill_none(records[name], np.nan))
+            return values
+        if name in DERIVED_FIELDS and "pid" in records.fields:
+            return DERIVED_FIELDS[name](columns.pid)
+        raise FeatureError(
+            f"asked for the {what} field {name!r}; found only {', '.join(records.fields)}. "
+            "Map it in the schema, or choose features that do without it."
+        )
+
+    columns = Columns(find)
+    return columns
+
+
+def rows_of(columns: Columns, rows: slice, *, repeat: npt.NDArray[np.int64] | None = None) -> Columns:
+    """Returns some rows of columns, each as often as ``repeat`` says."""
+
+    def find(name: str) -> Any:
+        part = getattr(columns, name)[rows]
+        return part if repeat is None else np.repeat(part, repeat)
+
+    return Columns(find)
 
 
 DERIVED_FIELDS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {

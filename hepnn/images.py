@@ -32,9 +32,9 @@ import numpy.typing as npt
 
 from hepnn.alignment import CENTERS, FLIPS, ROTATIONS, SUBJET_RADIUS, Plane, plane_of, wrapped
 from hepnn.errors import FeatureError, InputError
-from hepnn.formulas import Columns
+from hepnn.formulas import Columns, columns_of
 from hepnn.image_representation import ImageRepresentation
-from hepnn.jets import check_jets, members_of
+from hepnn.jets import check_jets, flat_members, members_of
 from hepnn.oddities import check_momenta
 from hepnn.pixels import (
     DATA_FORMATS,
@@ -212,9 +212,8 @@ class JetImage(ImageRepresentation):
                 "asked for images of particles; found showers of cells. Use the representation 'calo-image'."
             )
         check_momenta(jets)
-        counts = ak.to_numpy(ak.num(jets.particles))
-        axis = Columns(jets, what="jet")
-        particles = Columns(ak.flatten(jets.particles), what="particle")
+        flat, counts = flat_members(jets, "particles")
+        axis, particles = columns_of(jets, what="jet"), columns_of(flat, what="particle")
         channels = [CHANNELS[name] for name in self.channels]
         quantities = _quantities(particles, {channel.quantity for channel in channels})
         kinds = {channel.kind: _members(particles, channel.kind) for channel in channels if channel.kind}

@@ -37,6 +37,8 @@ __all__ = [
     "as_jets",
     "check_jets",
     "collections_of",
+    "column_of",
+    "flat_members",
     "labels_of",
     "members_of",
     "nested_like",
@@ -84,10 +86,7 @@ def check_jets(jets: ak.Array) -> ak.Array:
             )
     for what, records in (("jets", jets), *((name, jets[name]) for name in collections_of(jets))):
         # ak.is_none looks into records where they are not optional themselves
-        missing = (
-            ak.to_numpy(ak.is_none(records)) if isinstance(records.type.content, ak.types.OptionType) else np.zeros(1)
-        )
-        if missing.any():
+        if records.layout.is_option and (missing := ak.to_numpy(ak.is_none(records))).any():
             raise InputError(
                 f"asked for jets, each with its {what}; {int(missing.sum())} of {len(jets)} are missing, first jet "
                 f"{int(missing.argmax())}. Leave them out: jets[~ak.is_none(jets)] where you masked them."
@@ -112,7 +111,27 @@ def members_of(jets: ak.Array) -> str:
 
 def collections_of(jets: ak.Array) -> tuple[str, ...]:
     """Returns the names of the fields that hold lists of records, ``particles`` first of all."""
-    return tuple(name for name in jets.fields if jets[name].ndim == 2 and jets[name].fields)
+    parts = {name: jets.layout[name] for name in jets.fields}
+    return tuple(name for name, part in parts.items() if part.purelist_depth == 2 and part.fields)
+
+
+def flat_members(jets: ak.Array, name: str) -> tuple[ak.Array, npt.NDArray[np.int64]]:
+    """Returns the records of a collection, those of all jets one after another, and how many each jet has, (jet,)."""
+    lists = jets[name].layout
+    if not isinstance(lists, ak.contents.ListOffsetArray):
+        return ak.flatten(jets[name]), ak.to_numpy(ak.num(jets[name]))
+    lists = lists.to_ListOffsetArray64(True)  # what ak.flatten and ak.num take five times as long for
+    offsets = np.asarray(lists.offsets)
+    content = lists.content if len(lists.content) == offsets[-1] else lists.content[: offsets[-1]]
+    return ak.Array(content), np.diff(offsets)
+
+
+def column_of(records: ak.Array, name: str) -> npt.NDArray[Any]:
+    """Returns a field of records, (record,), as NumPy's; masked where the records allow for a missing value."""
+    content = records.layout[name]
+    if content.is_numpy and isinstance(content.data, np.ndarray):
+        return content.data
+    return np.asanyarray(ak.to_numpy(records[name], allow_missing=True))
 
 
 def labels_of(jets: ak.Array, y: Any = None) -> npt.NDArray[Any]:

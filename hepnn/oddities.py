@@ -48,7 +48,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hepnn.errors import HepnnWarning, InputError
-from hepnn.jets import PARTICLE_FIELDS, members_of
+from hepnn.jets import PARTICLE_FIELDS, column_of, flat_members, members_of
 
 __all__ = ["check_momenta", "fingerprints", "is_sound", "odd_in", "repeated_in", "text_of_odd", "warn_of_odd"]
 
@@ -106,13 +106,12 @@ def _or_not_positive(jets: ak.Array, field: str) -> str:
 def _unsound(jets: ak.Array) -> list[tuple[str, str, Flags]]:
     """What is looked at, its field, and in which jets it is no momentum, (jet,)."""
     members = members_of(jets)
-    counts = ak.to_numpy(ak.num(jets[members]))
-    records = ak.flatten(jets[members])
+    records, counts = flat_members(jets, members)
     has_sign = members == "particles"
     offsets = np.concatenate([[0], np.cumsum(counts)])
     found = []
     for what, columns in (("jets", jets), (members, records)):
-        values = {name: _numbers(columns[name]) for name in PARTICLE_FIELDS}
+        values = {name: _numbers(columns, name) for name in PARTICLE_FIELDS}
         with np.errstate(invalid="ignore", over="ignore"):
             for name, each in values.items():
                 wrong = ~np.isfinite(each)
@@ -134,10 +133,10 @@ def _any_in(flags: Flags, offsets: npt.NDArray[np.int64]) -> Flags:
     return np.asarray(sums[offsets[1:]] > sums[offsets[:-1]])
 
 
-def _numbers(column: ak.Array) -> Values:
-    """Numbers, NaN where they are missing."""
-    values = ak.to_numpy(column, allow_missing=True)
-    return np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
+def _numbers(records: ak.Array, name: str) -> Values:
+    """The numbers of a field, NaN where they are missing."""
+    values = column_of(records, name)
+    return np.ma.filled(values.astype(np.result_type(values.dtype, np.float32), copy=False), np.nan)
 
 
 def odd_in(jets: ak.Array) -> dict[str, int]:
@@ -147,14 +146,13 @@ def odd_in(jets: ak.Array) -> dict[str, int]:
         jets: (jet,) records that `check_momenta` takes.
     """
     members = members_of(jets)
-    counts = ak.to_numpy(ak.num(jets[members]))
-    records = ak.flatten(jets[members])
-    pt, eta, phi, energy = (_numbers(records[name]) for name in PARTICLE_FIELDS)
+    records, counts = flat_members(jets, members)
+    pt, eta, phi, energy = (_numbers(records, name) for name in PARTICLE_FIELDS)
     found: dict[str, Any] = {
         f"jets of more than {_MOST_PARTICLES:,} {members}": np.count_nonzero(counts > _MOST_PARTICLES),
         f"{members} with |η| above {_GREATEST_ETA:g}": np.count_nonzero(np.abs(eta) > _GREATEST_ETA),
         f"{members} with |φ| above 2π (degrees?)": np.count_nonzero(np.abs(phi) > _GREATEST_PHI),
-        "jets with |φ| above 2π (degrees?)": np.count_nonzero(np.abs(_numbers(jets.phi)) > _GREATEST_PHI),
+        "jets with |φ| above 2π (degrees?)": np.count_nonzero(np.abs(_numbers(jets, "phi")) > _GREATEST_PHI),
     }
     if members == "particles":
         with np.errstate(all="ignore"):  # scores of other programs are judged on whatever jets there are
@@ -168,12 +166,13 @@ def odd_in(jets: ak.Array) -> dict[str, int]:
         same[first[(first > 0) & (first < len(pt))] - 1] = False
         found["particles that are in their jet twice"] = np.count_nonzero(same)
         if "pid" in records.fields:
-            found["particles whose pid is no code"] = _n_no_codes(records.pid)
+            found["particles whose pid is no code"] = _n_no_codes(records)
     return {text: int(n) for text, n in found.items() if n}
 
 
-def _n_no_codes(pid: ak.Array) -> int:
-    codes = _numbers(pid) if pid.layout.is_option or ak.to_numpy(pid[:0]).dtype.kind == "f" else np.zeros(0)
+def _n_no_codes(records: ak.Array) -> int:
+    pid = column_of(records, "pid")
+    codes = _numbers(records, "pid") if isinstance(pid, np.ma.MaskedArray) or pid.dtype.kind == "f" else np.zeros(0)
     with np.errstate(invalid="ignore"):
         return int(np.count_nonzero(~(np.isfinite(codes) & (np.floor(codes) == codes))))
 
@@ -205,15 +204,14 @@ def fingerprints(jets: ak.Array) -> npt.NDArray[np.uint64]:
         jets: (jet,) records that keep the contract of `hepnn.jets`.
     """
     members = members_of(jets)
-    counts = ak.to_numpy(ak.num(jets[members]))
+    records, counts = flat_members(jets, members)
     ends = np.cumsum(counts)
-    records = ak.flatten(jets[members])
     place = np.arange(len(records)) - np.repeat(ends - counts, counts)
     total = np.zeros(len(jets), np.uint64)
     for number, name in enumerate(PARTICLE_FIELDS):
-        total += _mixed(_numbers(jets[name]), np.full(1, 2 * number))
+        total += _mixed(_numbers(jets, name), np.full(1, 2 * number))
         sums = np.concatenate(
-            [np.zeros(1, np.uint64), np.cumsum(_mixed(_numbers(records[name]), place * 8 + 2 * number + 1))]
+            [np.zeros(1, np.uint64), np.cumsum(_mixed(_numbers(records, name), place * 8 + 2 * number + 1))]
         )
         total += sums[ends] - sums[ends - counts]
     return total[counts > 0]

@@ -4,6 +4,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
+from hepnn import features
 from hepnn.errors import FeatureError
 from hepnn.features import (
     FEATURE_SETS,
@@ -110,6 +111,23 @@ def test_a_user_function_is_a_feature(jets):
 
     values = evaluate_features(jets, resolve_features(["log_pt", energy_fraction]))
     np.testing.assert_allclose(values[:, 1], flat(jets.particles.energy / jets.energy), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_the_size_of_a_block_changes_nothing(jets, monkeypatch, size):
+    def share(particles, jet):
+        return particles.energy / jet.energy
+
+    wanted = resolve_features(["kinematics", "type", "identity", "tanh_d0", share])
+    whole = evaluate_features(jets, wanted)
+    monkeypatch.setattr(features, "_BLOCK", size)
+    np.testing.assert_array_equal(evaluate_features(jets, wanted), whole)
+
+
+def test_a_field_that_is_lacking_is_named_without_jets_too(jets):
+    assert evaluate_features(jets[:0], resolve_features("kinematics")).shape == (0, 7)
+    with pytest.raises(FeatureError, match=r"feature 'dz_error': asked for the particles field 'dz_error'"):
+        evaluate_features(jets[:0], resolve_features(["dz_error"]))
 
 
 def test_sets_and_names_mix_without_repeats():

@@ -8,7 +8,7 @@ import pytest
 
 from hepnn.errors import SchemaError
 from hepnn.jets import check_jets
-from hepnn.schema import SCHEMAS, Schema, find_schema, jets_from_columns, load_schema
+from hepnn.schema import SCHEMAS, Schema, find_schema, jets_from_columns, load_schema, rows
 
 TOML = """
 name = "mine"
@@ -64,6 +64,16 @@ def test_units_formulas_order_labels_and_observers(mine, columns):
     assert np.isnan(jets.particles.d0[0, 2])  # the sentinel
     assert jets.label.tolist() == ["bottom", None, "light"]
     assert jets.weight.tolist() == [0.5, -1.0, 2.0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_size_of_a_block_of_rows_changes_nothing(mine, columns, monkeypatch, size):
+    columns["trkPt"] = ak.values_astype(columns["trkPt"], np.float32)
+    columns["trkEta"] = ak.values_astype(columns["trkEta"], np.float32)
+    whole = jets_from_columns(columns, mine)
+    monkeypatch.setattr(rows, "_BLOCK", size)
+    found = jets_from_columns(columns, mine)
+    assert ak.array_equal(found, whole, equal_nan=True)
 
 
 def test_optional_fields_and_labels_are_left_out_where_the_source_lacks_them(mine, columns):

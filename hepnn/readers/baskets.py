@@ -1,4 +1,4 @@
-"""Baskets: what TTrees are stored in, read for a step of entries in one request and decompressed on all processors.
+"""Baskets: what TTrees are stored in, read for a step of entries and decompressed on all processors.
 
 A basket holds some entries of one branch. uproot would read one branch after another, and a basket that reaches into
 the next step twice; here the baskets of a step are read together, those of the next step are decompressed while this
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import deflate
 import numpy as np
@@ -24,13 +24,23 @@ import numpy.typing as npt
 from uproot.interpretation.grouped import AsGrouped
 from uproot.interpretation.library import Awkward
 from uproot.models.TBasket import Model_TBasket
+from uproot.source.chunk import Chunk
 from uproot.source.cursor import Cursor
+from uproot.source.futures import TrivialFuture
 
 __all__ = ["Baskets"]
 
 _MOST_BYTES = 256 * 2**20
 """Of decompressed baskets that are kept for the next step, or made ahead of it. A branch whose baskets are larger is
 decompressed again for each step, so that memory stays flat."""
+
+_AT_ONCE = 2**19
+"""Bytes of small baskets that one thread reads and decompresses at once; in memory they can be ten times as many."""
+_GAP = 32 * 2**10
+"""Bytes between two baskets that are read, too, rather than reading twice; as uproot has it."""
+
+_SMALL = 256 * 2**10
+"""Bytes of a column that is not worth a thread."""
 
 _LIBRARY = Awkward()
 _ZLIB = b"ZL"
@@ -45,11 +55,12 @@ class Baskets:
 
     Args:
         branches: uproot's, by name.
-        threads: what decompresses.
+        threads: what reads a local file, and decompresses.
+        path: of the local file; None for a remote one, which uproot reads.
     """
 
-    def __init__(self, branches: Mapping[str, Any], *, threads: Executor) -> None:
-        self._threads = threads
+    def __init__(self, branches: Mapping[str, Any], *, threads: Executor, path: str | None) -> None:
+        self._threads, self._path = threads, path
         self._branches: dict[str, Any] = {}
         self._offsets: dict[str, list[int]] = {}
         self._entry_bytes: dict[str, int] = {}
@@ -77,46 +88,108 @@ class Baskets:
             ahead: only if there is room for it.
         """
         lacking = [
-            (name, number, place)
+            _Basket(name, number, place, branch, self._contexts[name])
             for name, branch in self._branches.items()
             for number, place in branch.entries_to_ranges_or_baskets(first, last)
             if number not in self._made[name]
         ]
         if ahead and self._size(lacking) > _MOST_BYTES:
             return
-        stored = [(int(place[0]), int(place[1])) for _, _, place in lacking if isinstance(place, tuple)]
-        source = next(iter(self._branches.values())).file.source if stored else None
-        chunks = iter(source.chunks(stored, queue.Queue()) if source else ())
-        for name, number, place in lacking:
-            # one that was never closed is a part of the tree itself, and already there
-            held = next(chunks) if isinstance(place, tuple) else place
-            self._made[name][number] = self._threads.submit(
-                _array, held, number, branch=self._branches[name], context=self._contexts[name]
-            )
+        for run in _runs(lacking, is_local=self._path is not None):
+            arrays = [Future[Any]() for _ in run]
+            for basket, array in zip(run, arrays, strict=True):
+                self._made[basket.name][basket.number] = array
+            self._threads.submit(_make, run, arrays, path=self._path).add_done_callback(partial(_give_up, arrays))
 
-    def _size(self, more: Iterable[tuple[str, int, Any]]) -> int:
+    def _size(self, more: Iterable[_Basket]) -> int:
         """Bytes of all baskets that are there, and of ``more``."""
         there = [(name, number) for name, made in self._made.items() for number in made]
-        there += [(name, number) for name, number, _ in more]
+        there += [(basket.name, basket.number) for basket in more]
         return sum(
             int(self._offsets[name][number + 1] - self._offsets[name][number]) * self._entry_bytes[name]
             for name, number in there
         )
 
-    def columns(self, first: int, last: int) -> dict[str, Future[Any]]:
-        """Returns the entries ``first`` to ``last``, which were requested, of each branch; they are joined beside what goes on.
+    def columns(self, first: int, last: int) -> dict[str, Callable[[], Any]]:
+        """Returns what gives the entries ``first`` to ``last``, which were requested, of each branch.
 
-        The results raise whatever uproot raises over a damaged basket.
+        Large ones are joined beside what goes on, small ones when they are asked for: that takes less time than to
+        wake a thread. Each raises whatever uproot raises over a damaged basket.
         """
-        columns = {}
+        columns: dict[str, Callable[[], Any]] = {}
         for name, branch in self._branches.items():
             made, offsets = self._made[name], self._offsets[name]
             numbers = [number for number in made if offsets[number] < last and first < offsets[number + 1]]
             needed = {position: made[number] for position, number in enumerate(sorted(numbers))}
             bounds = offsets[min(numbers) : max(numbers) + 2] if numbers else [0]
-            columns[name] = self._threads.submit(_joined, needed, first, last, bounds=bounds, branch=branch)
+            join = partial(_joined, needed, first, last, bounds=bounds, branch=branch)
+            is_small = (last - first) * self._entry_bytes[name] < _SMALL
+            columns[name] = join if is_small else self._threads.submit(join).result
             self._made[name] = {number: part for number, part in made.items() if offsets[number + 1] > last}
         return columns
+
+
+class _Basket(NamedTuple):
+    """One that is wanted: number ``number`` of the branch ``name``.
+
+    Attributes:
+        held: its first byte in a local file and the one after its last; or its chunk of a remote one; or itself.
+        branch: uproot's.
+        context: uproot's.
+    """
+
+    name: str
+    number: int
+    held: Any
+    branch: Any
+    context: dict[str, Any]
+
+
+def _runs(baskets: list[_Basket], *, is_local: bool) -> Iterator[list[_Basket]]:
+    """Yields the baskets that a thread reads and decompresses one after another: small ones side by side in the file."""
+    # one that was never closed is a part of the tree itself, and already there
+    stored = [basket for basket in baskets if isinstance(basket.held, tuple)]
+    yield from ([basket] for basket in baskets if not isinstance(basket.held, tuple))
+    if stored and not is_local:
+        chunks = stored[0].branch.file.source.chunks([basket.held for basket in stored], queue.Queue())
+        yield from ([basket._replace(held=chunk)] for basket, chunk in zip(stored, chunks, strict=True))
+        return
+    run: list[_Basket] = []
+    for basket in sorted(stored, key=lambda basket: basket.held):
+        start, stop = basket.held
+        if run and (start - run[-1].held[1] > _GAP or stop - run[0].held[0] > _AT_ONCE):
+            yield run
+            run = []
+        run.append(basket)
+    if run:
+        yield run
+
+
+def _make(run: list[_Basket], arrays: list[Future[Any]], *, path: str | None) -> None:
+    """Makes the arrays of a run of baskets.
+
+    uproot would read a local file in another thread and copy each part once more while it holds Python's lock.
+    """
+    data = None
+    for basket, array in zip(run, arrays, strict=True):
+        try:
+            held = basket.held
+            if path is not None and isinstance(held, tuple):
+                first = run[0].held[0]
+                if data is None:
+                    data = np.fromfile(path, np.uint8, max(run[-1].held[1] - first, 0), offset=first)
+                part = data[held[0] - first : held[1] - first]
+                held = Chunk(basket.branch.file.source, *held, TrivialFuture(part))
+            array.set_result(_array(held, basket.number, branch=basket.branch, context=basket.context))
+        except Exception as error:  # noqa: BLE001  # who asks for the array has it
+            array.set_exception(error)
+
+
+def _give_up(arrays: list[Future[Any]], made: Future[None]) -> None:
+    """Has nobody wait for arrays that are not going to be made."""
+    if made.cancelled():
+        for array in arrays:
+            array.cancel()
 
 
 def _joined(parts: Mapping[int, Future[Any]], first: int, last: int, *, bounds: Any, branch: Any) -> Any:

@@ -22,7 +22,7 @@ from hepnn.errors import SourceError
 from hepnn.readers import sources
 from hepnn.readers.baskets import Baskets
 from hepnn.readers.tables import Details, Table, choose_tree, damaged, parsing
-from hepnn.threads import default_threads
+from hepnn.threads import default_threads, keep_freed_memory
 
 __all__ = ["details", "open_table", "read_steps"]
 
@@ -157,12 +157,13 @@ def read_steps(
     Raises:
         SourceError: a branch cannot be read; file, branch and entries are named.
     """
+    keep_freed_memory()
     end = table.n_entries if stop is None else min(stop, table.n_entries)
     steps = [(first, min(first + step, end)) for first in range(start, max(end, 1), step)]
     with _opened(table.file) as root, _threads() as threads:
         there = _branches(root[table.name])
         wanted = {name: there[name] for name in sorted(branches)}
-        baskets = Baskets(wanted, threads=threads)
+        baskets = Baskets(wanted, threads=threads, path=None if sources.is_remote(table.file) else table.file)
         for (first, last), following in zip(steps, [*steps[1:], None], strict=True):
             baskets.request(first, last)
             joined = baskets.columns(first, last)
@@ -173,7 +174,7 @@ def read_steps(
             for name, branch in wanted.items():
                 try:
                     if name in joined:
-                        array = joined[name].result()
+                        array = joined[name]()
                     else:
                         array = branch.array(entry_start=first, entry_stop=last, decompression_executor=threads)
                     columns[name] = array["refs"] if "refs" in array.fields else array  # of a TRefArray

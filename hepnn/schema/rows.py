@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import awkward as ak
 import numpy as np
 import numpy.typing as npt
+from numpy import ma
 
 from hepnn import kinematics
 from hepnn.errors import SchemaError, closest
@@ -41,6 +42,9 @@ Values = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 Columns = Mapping[str, Any]
 """Branch name to array, one row an entry."""
+
+_BLOCK = 2**15
+"""Rows that a formula is worked out for at once; in float64 they take 256 kB."""
 
 MOMENTUM = {"__record__": "Momentum4D"}
 """What makes awkward records behave as four-vectors once `vector` is registered, which refuses records that lack a
@@ -88,12 +92,17 @@ def plain(array: Any) -> Any:
     """Returns numbers as NumPy's, in the machine's byte order and with NaN where they are missing; text as it is."""
     if not isinstance(array, np.ndarray):
         array = array if isinstance(array, ak.Array) else ak.Array(array)
-        if array.ndim != 1 or array.fields or "string" in str(array.type):
+        if array.ndim != 1 or array.fields:
             return array
-        array = ak.to_numpy(array, allow_missing=True)
-    if isinstance(array, np.ma.MaskedArray):
-        is_missing = np.ma.getmaskarray(array)
-        array = np.ma.getdata(array)
+        if array.layout.is_numpy and isinstance(array.layout.data, np.ndarray):
+            array = array.layout.data  # ak.to_numpy and the text of a type take twenty times as long
+        elif "string" in str(array.type):
+            return array
+        else:
+            array = ak.to_numpy(array, allow_missing=True)
+    if isinstance(array, ma.MaskedArray):
+        is_missing = ma.getmaskarray(array)
+        array = ma.getdata(array)
         if is_missing.any():
             array = np.where(is_missing, np.nan, array.astype(np.result_type(array.dtype, np.float32)))
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
@@ -111,13 +120,6 @@ def read_fields(table: Mapping[str, Field], columns: Columns, n_rows: int, *, ki
     Raises:
         SchemaError: a branch is missing, or a formula does not fit it.
     """
-    wide: dict[str, Any] = {}
-
-    def widened(name: str) -> Any:
-        if name not in wide:
-            wide[name] = _wide(columns[name])
-        return wide[name]
-
     made = {}
     for name, field in table.items():
         formula = field.formulas[min(kind, len(field.formulas) - 1)]
@@ -131,7 +133,7 @@ def read_fields(table: Mapping[str, Field], columns: Columns, n_rows: int, *, ki
             raise SchemaError(
                 f"the field {name!r} needs the branch {lacking[0]!r}; closest: {closest(lacking[0], columns)}."
             )
-        made[name] = _value(field, formula, columns, widened, n_rows)
+        made[name] = _value(field, formula, columns, n_rows)
     return made
 
 
@@ -143,23 +145,35 @@ def _wide(values: Any) -> Any:
     )
 
 
-def _value(field: Field, formula: str, columns: Columns, widened: Callable[[str], Any], n_rows: int) -> Any:
+def _worked_out(formula: str, columns: Columns, n_rows: int) -> Values:
+    """Returns the value of a formula, (row,), worked out for some rows at a time: float64 need not leave the cache."""
     expression = compile_expression(formula)
-    if expression.is_name:
-        (branch,) = expression.names
-        values = columns[branch]
-    else:
-        values = expression({name: widened(name) for name in expression.names})
-        used = [columns[name].dtype for name in expression.names]
-        decimal = [dtype for dtype in used if dtype.kind == "f"]
-        values = np.broadcast_to(values, (n_rows,))
-        if values.dtype == np.float64 and decimal and all(dtype.itemsize <= 4 for dtype in decimal):
-            values = values.astype(np.float32)
+    used = [columns[name].dtype for name in expression.names if isinstance(columns[name], np.ndarray)]
+    decimal = [dtype for dtype in used if dtype.kind == "f"]
+    is_narrow = bool(decimal) and all(dtype.itemsize <= 4 for dtype in decimal)
+
+    def block(first: int) -> Values:
+        rows = slice(first, min(first + _BLOCK, n_rows))
+        values = expression({name: _wide(columns[name][rows]) for name in expression.names})
+        values = np.broadcast_to(values, (rows.stop - first,))
+        return values.astype(np.float32) if is_narrow and values.dtype == np.float64 else values
+
+    values = block(0)
+    if n_rows > _BLOCK:
+        made, values = values, np.empty(n_rows, values.dtype)
+        values[:_BLOCK] = made
+        for first in range(_BLOCK, n_rows, _BLOCK):
+            values[first : first + _BLOCK] = block(first)
+    return values
+
+
+def _value(field: Field, formula: str, columns: Columns, n_rows: int) -> Any:
+    expression = compile_expression(formula)
+    values = columns[next(iter(expression.names))] if expression.is_name else _worked_out(formula, columns, n_rows)
     if field.sentinel is not None:
         values = _blank(values, lambda numbers: numbers == numbers.dtype.type(field.sentinel))
     if field.missing is not None:
-        rule = compile_expression(field.missing)
-        is_missing = np.asarray(rule({name: widened(name) for name in rule.names}), dtype=bool)
+        is_missing = _worked_out(field.missing, columns, n_rows).astype(bool)
         values = _blank(values, lambda numbers: is_missing)
     if UNITS[field.unit] != 1:
         values = values * UNITS[field.unit]
@@ -201,8 +215,8 @@ def _labels(flags: Mapping[str, Any], schema: Schema, n_jets: int) -> ak.Array:
             f"schema {schema.name!r}: {int((n_true > 1).sum())} jets have several labels; jet "
             f"{row} of these is {' and '.join(both)}. Make the label formulas exclude each other."
         )
-    names = ak.Array([*flags, None])
-    return names[np.where(n_true == 1, table.argmax(axis=0), len(flags))]
+    index = ak.index.Index64(np.where(n_true == 1, table.argmax(axis=0), -1))
+    return ak.Array(ak.contents.IndexedOptionArray(index, ak.to_layout(list(flags))))
 
 
 def flat_rows(columns: Columns, schema: Schema) -> Rows:
@@ -286,7 +300,10 @@ def sum_records(records: Records) -> dict[str, Values]:
 
 def jets_from_rows(rows: Rows) -> ak.Array:
     """Returns the jets, (jet,) records; the records of each collection by falling pt."""
-    contents = {name: ak.to_layout(values) for name, values in rows.jets.items()}
+    contents = {
+        name: ak.contents.NumpyArray(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values.layout
+        for name, values in rows.jets.items()
+    }
     n_jets = len(next(iter(rows.collections.values())).counts)
     for name, (fields, counts) in rows.collections.items():
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -300,7 +317,7 @@ def jets_from_rows(rows: Rows) -> ak.Array:
         )
         contents[name] = ak.contents.ListOffsetArray(ak.index.Index64(offsets), records)
     jets = ak.contents.RecordArray(list(contents.values()), list(contents), length=n_jets, parameters=MOMENTUM)
-    return ak.to_packed(ak.Array(jets))
+    return ak.Array(jets)
 
 
 def _falling(pt: Values, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:

@@ -2,7 +2,8 @@
 
 import zlib
 from collections import Counter
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from threading import Event
 
 import awkward as ak
 import deflate
@@ -73,7 +74,7 @@ class Inline:
 def test_the_next_step_is_read_ahead_only_where_there_is_room(path, read, monkeypatch):
     with uproot.open({path: "tree"}) as tree:
         branch = tree["part_px"]
-        made = baskets.Baskets({"part_px": branch}, threads=Inline())
+        made = baskets.Baskets({"part_px": branch}, threads=Inline(), path=str(path))
         made.request(0, N_BASKET)
         made.request(N_BASKET, 2 * N_BASKET, ahead=True)
         assert set(read) == {("part_px", 0), ("part_px", 1)}
@@ -84,8 +85,48 @@ def test_the_next_step_is_read_ahead_only_where_there_is_room(path, read, monkey
         made.columns(N_BASKET, 2 * N_BASKET)
         made.request(2 * N_BASKET, 3 * N_BASKET, ahead=True)  # for what was used is let go
         assert ("part_px", 2) in read
-        found = made.columns(2 * N_BASKET, 3 * N_BASKET)["part_px"].result()
+        found = made.columns(2 * N_BASKET, 3 * N_BASKET)["part_px"]()
         assert found.tolist() == branch.array()[2 * N_BASKET : 3 * N_BASKET].tolist()
+
+
+def test_nobody_waits_for_baskets_that_are_given_up(path):
+    with uproot.open({path: "tree"}) as tree, ThreadPoolExecutor(1) as threads:
+        busy = Event()
+        threads.submit(busy.wait)
+        made = baskets.Baskets({"part_px": tree["part_px"]}, threads=threads, path=str(path))
+        made.request(0, N_BASKET)
+        column = made.columns(0, N_BASKET)["part_px"]
+        threads.shutdown(wait=False, cancel_futures=True)
+        busy.set()
+        with pytest.raises(CancelledError):
+            column()
+
+
+@pytest.mark.parametrize("size", [0, 2**10, 2**30])
+def test_how_much_is_read_at_once_changes_nothing(path, read, monkeypatch, size):
+    whole = read_jets(path)
+    reads = []
+    original = np.fromfile
+    monkeypatch.setattr(np, "fromfile", lambda *args, **kwargs: reads.append(args) or original(*args, **kwargs))
+    monkeypatch.setattr(baskets, "_AT_ONCE", size)
+    read.clear()
+    same(ak.concatenate(list(iterate_jets(path, step=10))), whole)
+    assert len(reads) == len(read) if size == 0 else len(reads) < len(read)
+
+
+def test_a_file_that_is_not_local_is_read_by_uproot(path, monkeypatch):
+    monkeypatch.setattr(np, "fromfile", None)
+    with uproot.open({path: "tree"}) as tree, ThreadPoolExecutor(1) as threads:
+        made = baskets.Baskets({"part_px": tree["part_px"]}, threads=threads, path=None)
+        made.request(0, N_JETS)
+        assert made.columns(0, N_JETS)["part_px"]().tolist() == tree["part_px"].array().tolist()
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+def test_small_columns_and_large_ones_are_the_same(path, monkeypatch, is_small):
+    whole = read_jets(path)
+    monkeypatch.setattr(baskets, "_SMALL", 2**30 if is_small else 0)
+    same(ak.concatenate(list(iterate_jets(path, step=10))), whole)
 
 
 COMPRESSIONS = {
@@ -111,9 +152,9 @@ def test_numbers_that_look_like_a_compressed_block_are_read_as_they_are(tmp_path
     with uproot.recreate(tmp_path / "x.root", compression=None) as file:
         file.mktree("tree", {"x": "int16"}).extend({"x": values})
     with uproot.open({tmp_path / "x.root": "tree"}) as tree:
-        made = baskets.Baskets({"x": tree["x"]}, threads=Inline())
+        made = baskets.Baskets({"x": tree["x"]}, threads=Inline(), path=str(tmp_path / "x.root"))
         made.request(0, len(values))
-        assert made.columns(0, len(values))["x"].result().tolist() == values.tolist()
+        assert made.columns(0, len(values))["x"]().tolist() == values.tolist()
 
 
 def block(content):
