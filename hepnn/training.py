@@ -60,7 +60,7 @@ def predict(model: keras.Model, tensors: Tensors) -> npt.NDArray[np.float32]:
     slots = max(_SCORING_SLOTS // max(sizes), 1)  # an image counts as many as it has pixels
     rows = list(batches_by_length(tensors.lengths, slots=slots))
     if rows:
-        batches = dataset_of(lambda: ((tensors.pad(part),) for part in rows), len(rows), tensors.shapes)
+        batches = dataset_of(lambda at: (tensors.pad(rows[at]),), len(rows), tensors.shapes)
         output[np.concatenate(rows)] = model.predict(batches, verbose=0)
     return output
 

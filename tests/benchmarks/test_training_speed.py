@@ -32,7 +32,8 @@ def compiled(model, *, jit_compile):
 def epoch_of_keras(cell, batches):
     """An epoch on the batches as `hepnn.training` does it: one step, compiled for all lengths."""
     model = compiled(keras_model(cell), jit_compile=False)
-    return lambda: model.fit(batches.dataset(), verbose=0, shuffle=False)
+    dataset = batches.dataset()  # one for all epochs
+    return lambda: model.fit(dataset, verbose=0, shuffle=False)
 
 
 def epoch_of_padded(cell, padded, targets, *, jit_compile):
