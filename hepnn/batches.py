@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from hepnn.tensors import Augment, Tensors
 
-__all__ = ["Batches", "BucketedBatches", "SharedBatches", "bucket_lengths", "dataset_of"]
+__all__ = ["Batches", "BucketedBatches", "SharedBatches", "bucket_lengths", "dataset_of", "signature_of"]
 
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.int64]
@@ -101,23 +101,33 @@ class BucketedBatches:
         self._seed = seed if isinstance(seed, tuple) else (seed,)
         self.lengths = bucket_lengths(tensors.lengths, n_buckets=n_buckets)
         self._bucket = np.searchsorted(self.lengths, tensors.lengths)
+        self._dealt: tuple[int, list[tuple[Integers, int]]] = (-1, [])
 
     def __len__(self) -> int:
         return math.ceil(len(self.tensors) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for index, (rows, length) in enumerate(self._deal()):
-            inputs = self.tensors.pad(rows, length=length)
-            if self.augment is not None:
-                inputs = self.augment(inputs, np.random.default_rng([*self._seed, self.epoch, index]))
-            if self.weights is None:
-                yield inputs, self.targets[rows]
-            else:
-                yield inputs, self.targets[rows], self.weights[rows]
+        return map(self.batch, range(len(self)))
+
+    def batch(self, index: int) -> tuple[Any, ...]:
+        """Returns the inputs, targets and, if there are any, weights of one batch of this epoch."""
+        rows, length = self._deal()[index]
+        inputs = self.tensors.pad(rows, length=length)
+        if self.augment is not None:
+            inputs = self.augment(inputs, np.random.default_rng([*self._seed, self.epoch, index]))
+        if self.weights is None:
+            return inputs, self.targets[rows]
+        return inputs, self.targets[rows], self.weights[rows]
 
     def _deal(self) -> list[tuple[Integers, int]]:
-        """The rows and the length of each batch."""
-        generator = np.random.default_rng([*self._seed, self.epoch])
+        """The rows and the length of each batch of this epoch."""
+        epoch = self.epoch
+        if self._dealt[0] != epoch:
+            self._dealt = epoch, self._deal_of(epoch)
+        return self._dealt[1]
+
+    def _deal_of(self, epoch: int) -> list[tuple[Integers, int]]:
+        generator = np.random.default_rng([*self._seed, epoch])
         order = generator.permutation(len(self.tensors))
         batches: list[tuple[Integers, int]] = []
         left_over = order[:0]
@@ -147,7 +157,7 @@ class BucketedBatches:
 
     def dataset(self) -> tf.data.Dataset:
         """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
-        return dataset_of(lambda: iter(self), len(self), self.tensors.shapes)
+        return dataset_of(self.batch, len(self), self.tensors.shapes)
 
 
 class SharedBatches:
@@ -202,26 +212,38 @@ class SharedBatches:
 
 
 def dataset_of(
-    batches: Callable[[], Iterator[tuple[Any, ...]]],
-    n_batches: int,
-    shapes: Mapping[str, tuple[int | None, ...]],
-    *,
-    example: tuple[Any, ...] | None = None,
+    batch: Callable[[int], tuple[Any, ...]], n_batches: int, shapes: Mapping[str, tuple[int | None, ...]]
 ) -> tf.data.Dataset:
-    """Returns batches of any length as a dataset with declared shapes, so that Keras compiles one step for all lengths.
+    """Returns batches of any length as a dataset, each made when it is its turn: sooner than by a generator.
+
+    Args:
+        batch: makes one, by its index.
+        n_batches: their number.
+        shapes: of each input, without the jet axis.
+    """
+    signature = signature_of(batch(0), shapes)
+    specs = tf.nest.flatten(signature)
+
+    def made(index: Any) -> Any:
+        arrays = tf.numpy_function(lambda at: tf.nest.flatten(batch(at)), [index], [spec.dtype for spec in specs])
+        for array, spec in zip(arrays, specs, strict=True):
+            array.set_shape(spec.shape)
+        return tf.nest.pack_sequence_as(signature, arrays)
+
+    return tf.data.Dataset.range(n_batches).map(made).prefetch(2)
+
+
+def signature_of(batch: tuple[Any, ...], shapes: Mapping[str, tuple[int | None, ...]]) -> tuple[Any, ...]:
+    """Returns the declaration of batches of any length, so that Keras compiles one step for all lengths.
 
     Left to itself, Keras takes the lengths of the first two batches for those of all, or compiles each anew.
 
     Args:
-        batches: starts the batches over.
-        n_batches: their number.
+        batch: one that says the types.
         shapes: of each input, without the jet axis.
-        example: a batch that says the types; the first one if None.
     """
-    inputs, *rest = next(batches()) if example is None else example
-    signature = (
+    inputs, *rest = batch
+    return (
         {name: tf.TensorSpec((None, *shape), inputs[name].dtype) for name, shape in shapes.items()},
         *(tf.TensorSpec((None,), array.dtype) for array in rest),
     )
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(2)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from hepnn.batches import BucketedBatches, dataset_of
+from hepnn.batches import BucketedBatches, signature_of
 from hepnn.prefetch import prefetched
 from hepnn.tensors import Tensors
 
@@ -91,5 +91,7 @@ class StreamedBatches:
     def dataset(self) -> tf.data.Dataset:
         """Returns a dataset of this epoch's batches for `keras.Model.fit`."""
         first = self._read(self.windows()[0][:1])
-        example = next(iter(BucketedBatches(*first, seed=self.seed, **self._settings)))
-        return dataset_of(lambda: iter(self), len(self), first.tensors.shapes, example=example)
+        example = BucketedBatches(*first, seed=self.seed, **self._settings).batch(0)
+        signature = signature_of(example, first.tensors.shapes)
+        dataset = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)

@@ -181,8 +181,10 @@ def _training(tagger: Any, tensors: Tensors) -> float:
         weight_decay=tagger.weight_decay,
     )
 
+    dataset = batches.dataset()
+
     def epoch() -> None:
-        model.fit(batches.dataset(), shuffle=False, verbose=0)
+        model.fit(dataset, shuffle=False, verbose=0)
 
     epoch()  # traces
     return n_jets / _seconds(epoch)

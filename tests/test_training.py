@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from hepnn import Tagger
+from hepnn import Tagger, training
 from hepnn.batches import BucketedBatches, bucket_lengths
 from hepnn.clouds import Clouds, Sequences
 from hepnn.epoch_table import log_callbacks
@@ -99,6 +99,24 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(jets):
         np.testing.assert_array_equal(second.weights_[path], value)
     other = Tagger(epochs=2, **{**SETTINGS, "seed": 6}).fit(jets)
     assert any((other.weights_[path] != value).any() for path, value in first.weights_.items())
+
+
+def test_a_long_training_calls_for_many_steps_at_once_and_comes_to_the_same(jets, monkeypatch):
+    taggers, calls = [], []
+    for long in (training._LONG, 1):
+        monkeypatch.setattr(training, "_LONG", long)
+        called = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: calls[-1].append(batch))
+        calls.append([])
+        settings = {**SETTINGS, "batch_size": 16, "model": "deepsets", "model_options": {"head_units": (8,)}}
+        taggers.append(Tagger(epochs=2, **settings).fit(jets, callbacks=[called]))
+    single, grouped = taggers
+    n_batches = len(calls[0]) // 2
+    assert calls[0] == [*range(n_batches)] * 2
+    assert n_batches % training.STEPS_A_CALL
+    assert calls[1] == [*range(15, n_batches + 15, 16)] * 2
+    assert grouped.training_.history == single.training_.history
+    for path, value in single.weights_.items():
+        np.testing.assert_array_equal(grouped.weights_[path], value)
 
 
 def test_training_leaves_the_random_numbers_of_the_script_alone(jets):

@@ -72,9 +72,12 @@ def recurrent(
     tensors, sequences, jet = cloud_inputs(inputs)
     parts: list[Any] = []
     for name, (values, mask) in sequences.items():
-        encoded = encode(values, widths=per_collection(encoder, name), activation=activation, name=name)
         n_steps = per_collection(max_steps, name) if inputs[name].hardest_first else None
-        states, steps = encoded[:, :n_steps], KeepFirstSlot(name=f"{name}_steps")(mask[:, :n_steps])
+        if not skip:  # nobody reads the other particles
+            values, mask, n_steps = values[:, :n_steps], mask[:, :n_steps], None
+        encoded = encode(values, widths=per_collection(encoder, name), activation=activation, name=name)
+        states, steps = (encoded, mask) if n_steps is None else (encoded[:, :n_steps], mask[:, :n_steps])
+        steps = KeepFirstSlot(name=f"{name}_steps")(steps)
         for depth, width in enumerate(per_collection(units, name)):
             layer = _CELLS[cell](width, return_sequences=True, name=f"{name}_{cell}_{depth}")
             if bidirectional:

@@ -9,6 +9,7 @@ import pytest
 
 from hepnn import toy_jets
 from hepnn.batches import BucketedBatches
+from hepnn.training import STEPS_A_CALL
 from tests.benchmarks import racing
 from tests.benchmarks.network import CLOUD, MAX_PARTICLES, keras_model, plain_model, torch_model
 
@@ -23,16 +24,16 @@ def batches():
     return BucketedBatches(clouds, targets, None, batch_size=BATCH, n_buckets=20, seed=0)
 
 
-def compiled(model, *, jit_compile):
-    optimizer = keras.optimizers.Adam(LEARNING_RATE)
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", jit_compile=jit_compile)
+def compiled(model, **settings):
+    model.compile(keras.optimizers.Adam(LEARNING_RATE), loss="sparse_categorical_crossentropy", **settings)
     return model
 
 
 def epoch_of_keras(cell, batches):
-    """An epoch on the batches as `hepnn.training` does it: one step, compiled for all lengths."""
-    model = compiled(keras_model(cell), jit_compile=False)
-    return lambda: model.fit(batches.dataset(), verbose=0, shuffle=False)
+    """An epoch on the batches as a long training of `hepnn.training` does it: steps compiled for all lengths at once."""
+    model = compiled(keras_model(cell), jit_compile=False, steps_per_execution=STEPS_A_CALL)
+    dataset = batches.dataset()  # one for all epochs
+    return lambda: model.fit(dataset, verbose=0, shuffle=False)
 
 
 def epoch_of_padded(cell, padded, targets, *, jit_compile):
