@@ -127,17 +127,28 @@ def rescaling(graph: Graph, layer: Any, values: Value) -> Value:
 
 
 def feature_scaling(graph: Graph, layer: Any, values: Value, mask: Value | None = None) -> Value:
-    """`hepnn.layers.FeatureScaling`."""
-    center, scale, lower, upper = (
+    """`hepnn.layers.FeatureScaling`.
+
+    The particles of a jet are taken as one row meanwhile, with the numbers of the features repeated along it: ONNX Runtime
+    works on a row at a time, and rows as short as the features of one particle take twice as long.
+    """
+    numbers: list[Any] = [
         np.asarray(part, np.float32) for part in (layer.center, layer.scale, layer.lower, layer.upper)
-    )
+    ]
+    center, scale, lower, upper = numbers
+    given = values
+    if mask is not None:
+        n_slots = graph.add("Shape", given, start=1, end=2, rank=1)
+        center, scale, lower, upper = (graph.add("Tile", part, n_slots, rank=1) for part in numbers)
+        values = graph.add("Flatten", given, axis=1, rank=2)
     scaled = graph.add("Mul", graph.add("Sub", values, center), scale)
-    if np.ptp(lower) == np.ptp(upper) == 0:
-        scaled = graph.add("Clip", scaled, lower[0], upper[0])  # in one pass
+    if np.ptp(numbers[2]) == np.ptp(numbers[3]) == 0:
+        scaled = graph.add("Clip", scaled, numbers[2][0], numbers[3][0])  # in one pass
     else:
         scaled = graph.add("Min", graph.add("Max", scaled, lower), upper)
     if mask is None:
         return scaled
+    scaled = graph.add("Reshape", scaled, graph.add("Shape", given, rank=1), rank=given.rank)
     return graph.add("Where", graph.add("Unsqueeze", mask, np.array([-1]), rank=mask.rank + 1), scaled, 0.0)
 
 
