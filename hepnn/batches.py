@@ -6,7 +6,9 @@ Everything random follows from the seed and the epoch.
 
 from __future__ import annotations
 
+import inspect
 import math
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -216,6 +218,9 @@ def dataset_of(
 ) -> tf.data.Dataset:
     """Returns batches of any length as a dataset, each made when it is its turn: sooner than by a generator.
 
+    TensorFlow keeps a function that it was given as long as the process lasts. It is given one that forgets ``batch``, with
+    all jets behind it, once nobody has the dataset any more.
+
     Args:
         batch: makes one, by its index.
         n_batches: their number.
@@ -224,13 +229,23 @@ def dataset_of(
     signature = signature_of(batch(0), shapes)
     specs = tf.nest.flatten(signature)
 
+    known = weakref.WeakMethod(batch) if inspect.ismethod(batch) else weakref.ref(batch)
+
+    def arrays_of(index: int) -> Any:
+        make = known()
+        if make is None:
+            raise RuntimeError("the batches of this dataset are gone; keep the dataset as long as it is used")
+        return tf.nest.flatten(make(index))
+
     def made(index: Any) -> Any:
-        arrays = tf.numpy_function(lambda at: tf.nest.flatten(batch(at)), [index], [spec.dtype for spec in specs])
+        arrays = tf.numpy_function(arrays_of, [index], [spec.dtype for spec in specs])
         for array, spec in zip(arrays, specs, strict=True):
             array.set_shape(spec.shape)
         return tf.nest.pack_sequence_as(signature, arrays)
 
-    return tf.data.Dataset.range(n_batches).map(made).prefetch(2)
+    dataset = tf.data.Dataset.range(n_batches).map(made).prefetch(2)
+    dataset.batch_made_by = batch
+    return dataset
 
 
 def signature_of(batch: tuple[Any, ...], shapes: Mapping[str, tuple[int | None, ...]]) -> tuple[Any, ...]:

@@ -119,7 +119,10 @@ def _write(
             for name, insight in about.insights.items()
         },
         "inputs": {
-            name: [{**each._asdict(), "p_value": each.p_value} for each in drifted]
+            name: [
+                {**each._asdict(), "expected_outside": each.expected_outside, "p_value": each.p_value}
+                for each in drifted
+            ]
             for name, drifted in sample.drifts.items()
         },
         "working_points": {name: point._asdict() for name, point in points.items()},

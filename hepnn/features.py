@@ -11,7 +11,7 @@ one, write its formula and its entry, or hand a Python function to `Tagger(featu
 
 A particle formula takes the `Columns` of the particles and those of their jets, in which ``particles.pt`` and
 ``jet.pt`` are flat arrays of the same length: the particles of many jets, one after another. It is worked out for some
-thousand particles at a time, so what it gives for one follows from that particle and its jet alone. A jet formula takes
+ten thousand particles at a time, so what it gives for one follows from that particle and its jet alone. A jet formula takes
 the jets themselves. A formula may return NaN where a particle has no such quantity (a neutral one has no impact
 parameter) if the feature declares what then stands for it (``missing``); any other NaN or infinity is an error.
 """
@@ -304,7 +304,7 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
 
     Args:
         jets: (jet,) records.
-        features: what to work out. The formulas of particles are worked out for some thousand of them at a time.
+        features: what to work out.
         collection: the list of records the formulas are about; None for jet features.
 
     Returns:
@@ -358,7 +358,7 @@ def _refuse(jets: ak.Array, features: Sequence[Feature], finite: npt.NDArray[np.
         offsets = np.concatenate([[0], np.cumsum(ak.to_numpy(ak.num(jets[collection])))])
         jet = int(np.searchsorted(offsets, row, side="right")) - 1
         record = jets[collection][jet][int(row - offsets[jet])]
-        fields = {name: record[name].item() for name in ("pt", "eta", "phi", "energy") if name in record.fields}
+        fields = {name: ak.to_list(record[name]) for name in ("pt", "eta", "phi", "energy") if name in record.fields}
         place = f"entry {row - offsets[jet]} of {collection!r} of jet {jet}, {fields}"
     raise FeatureError(
         f"feature {features[column].name!r} is NaN or infinite for {n_bad} of {len(finite)} records; first at {place}. "

@@ -27,6 +27,7 @@ import awkward as ak
 import numpy as np
 import numpy.typing as npt
 import vector
+from numpy import ma
 
 from hepnn.errors import InputError
 
@@ -119,7 +120,7 @@ def flat_members(jets: ak.Array, name: str) -> tuple[ak.Array, npt.NDArray[np.in
     """Returns the records of a collection, those of all jets one after another, and how many each jet has, (jet,)."""
     lists = jets[name].layout
     if not isinstance(lists, ak.contents.ListOffsetArray):
-        return ak.flatten(jets[name]), ak.to_numpy(ak.num(jets[name]))
+        return ak.flatten(jets[name]), ma.filled(ak.to_numpy(ak.num(jets[name])), 0)
     lists = lists.to_ListOffsetArray64(True)  # what ak.flatten and ak.num take five times as long for
     offsets = np.asarray(lists.offsets)
     content = lists.content if len(lists.content) == offsets[-1] else lists.content[: offsets[-1]]

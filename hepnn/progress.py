@@ -93,7 +93,7 @@ def epoch_lines(epochs: int) -> Iterator[Any]:
             bar.reset(self.task, description=text, total=self.params["steps"])
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            bar.advance(self.task)
+            bar.update(self.task, completed=min(batch + 1, self.params["steps"]))  # some steps go by at once
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             logs = logs or {}

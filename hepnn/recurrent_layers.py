@@ -294,7 +294,10 @@ def _loop(
     """
     counts = tf.pad(counts, [[0, -tf.size(counts) % _UNROLLED]])
     ends, n_steps, n_jets, kind = tf.cumsum(counts), tf.size(counts), tf.shape(states[0])[0], states[0].dtype
-    kept = [tf.TensorArray(kind, n_steps, infer_shape=False, element_shape=(None, width)) for width in widths]
+    kept = [
+        tf.TensorArray(kind, n_steps, clear_after_read=False, infer_shape=False, element_shape=(None, width))
+        for width in widths
+    ]
     states = [state[:0] if backwards else state for state in states]
 
     def body(done: Tensor, states: Any, kept: Any) -> Any:

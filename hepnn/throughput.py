@@ -161,7 +161,7 @@ def _training(tagger: Any, tensors: Tensors) -> float:
     from hepnn.batches import BucketedBatches
     from hepnn.lessons import batch_settings
     from hepnn.models import build_model
-    from hepnn.training import compile_model
+    from hepnn.training import LONG, compile_model
 
     n_jets = min(len(tensors), _BATCHES * tagger.batch_size)
     batches = BucketedBatches(
@@ -175,7 +175,7 @@ def _training(tagger: Any, tensors: Tensors) -> float:
     model = build_model(tagger.model, tagger.inputs_, n_classes=len(tagger.classes_), options=options)
     compile_model(
         model,
-        steps=len(batches),
+        steps=LONG,  # as where it matters how long it takes
         learning_rate=tagger.learning_rate,
         warmup=tagger.warmup,
         weight_decay=tagger.weight_decay,

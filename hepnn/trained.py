@@ -91,7 +91,7 @@ class TrainedTagger:
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "weights_"):
-            raise TaggerError("this tagger is not trained yet: call fit(jets), or Tagger.load(folder).")
+            raise TaggerError("this tagger is not trained yet: call fit(jets) of a hepnn.Tagger, or load(folder).")
 
     def _warn_of_keras(self) -> None:
         slow = "this tagger is scored by Keras, which takes several times as long as ONNX Runtime"

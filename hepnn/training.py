@@ -32,6 +32,7 @@ from hepnn.workers import Team
 
 __all__ = [
     "CLIP_NORM",
+    "LONG",
     "STEPS_A_CALL",
     "compile_model",
     "fit_model",
@@ -50,7 +51,7 @@ CLIP_NORM = 1.0
 STEPS_A_CALL = 16
 """Steps that TensorFlow does by itself in a long training: a call for each takes 1 ms longer (measured)."""
 
-_LONG = 1000
+LONG = 1000
 """Steps of a training from which on that is worth the 0.3 s that compiling it takes longer."""
 
 _SCORING_SLOTS = 65_536
@@ -151,7 +152,7 @@ def compile_model(
         loss=keras.losses.SparseCategoricalCrossentropy(),
         weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         jit_compile=False,  # XLA compiles each length for longer than it saves (measured on CPU)
-        steps_per_execution=STEPS_A_CALL if alone and steps >= _LONG else 1,
+        steps_per_execution=STEPS_A_CALL if alone and steps >= LONG else 1,
     )
 
 
@@ -285,7 +286,8 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         if logs and not math.isfinite(logs["loss"]):
             raise TaggerError(
-                f"the loss became {logs['loss']} in epoch {len(self.history.get('loss', []))}, by batch {batch}. "
+                f"the loss became {logs['loss']} in epoch {len(self.history.get('loss', []))}, by batch "
+                f"{min(batch, len(self.batches) - 1)}. "
                 "Lower the learning rate, or look for extreme values in the features and weights."
             )
 

@@ -21,6 +21,7 @@ WAYS = {
     "masked": lambda jets: ak.mask(jets, ak.num(jets.particles) < 10)[ak.num(jets.particles) < 10],
     "the hardest of each": lambda jets: ak.with_field(jets, jets.particles[:, :3], "particles"),
     "one of each": lambda jets: one_of_each(jets[ak.num(jets.particles) > 0]),
+    "optional by type": lambda jets: ak.from_arrow(ak.to_arrow(jets[["pt", "particles"]], extensionarray=False)),
     "in another order": lambda jets: ak.with_field(jets, jets.particles[ak.argsort(jets.particles.eta)], "particles"),
 }
 

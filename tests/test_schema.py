@@ -66,6 +66,22 @@ def test_units_formulas_order_labels_and_observers(mine, columns):
     assert jets.weight.tolist() == [0.5, -1.0, 2.0]
 
 
+@pytest.mark.parametrize("texts", [np.array(["a", "bb", ""]), np.array([b"a", b"bb", b""]), ak.Array(["a", "bb", ""])])
+def test_observers_can_be_texts(mine, columns, texts):
+    assert ak.to_list(jets_from_columns({**columns, "w": texts}, mine).weight) == ak.to_list(texts)
+
+
+def test_lists_of_one_length_need_be_no_ragged_arrays(mine, columns):
+    tracks = {name: np.ones((3, 2)) for name in ("trkPt", "trkEta", "trkPhi", "trkD0")}
+    assert jets_from_columns({**columns, **tracks}, mine).particles.d0.tolist() == [[10.0, 10.0]] * 3
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_a_branch_with_another_number_of_rows_is_an_error(mine, columns, n):
+    with pytest.raises(SchemaError, match=rf"is about 3 rows; 'jetEta' has {n}\."):
+        jets_from_columns({**columns, "jetEta": np.ones(n)}, mine)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_the_size_of_a_block_of_rows_changes_nothing(mine, columns, monkeypatch, size):
     columns["trkPt"] = ak.values_astype(columns["trkPt"], np.float32)

@@ -1,5 +1,8 @@
 """Batches by length, and the loop around them."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -103,8 +106,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(jets):
 
 def test_a_long_training_calls_for_many_steps_at_once_and_comes_to_the_same(jets, monkeypatch):
     taggers, calls = [], []
-    for long in (training._LONG, 1):
-        monkeypatch.setattr(training, "_LONG", long)
+    for long in (training.LONG, 1):
+        monkeypatch.setattr(training, "LONG", long)
         called = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: calls[-1].append(batch))
         calls.append([])
         settings = {**SETTINGS, "batch_size": 16, "model": "deepsets", "model_options": {"head_units": (8,)}}
@@ -117,6 +120,22 @@ def test_a_long_training_calls_for_many_steps_at_once_and_comes_to_the_same(jets
     assert grouped.training_.history == single.training_.history
     for path, value in single.weights_.items():
         np.testing.assert_array_equal(grouped.weights_[path], value)
+
+
+def test_jets_are_let_go_after_training_and_scoring_by_keras(jets):
+    tensors = clouds_of(np.arange(1, 40))
+    batches = BucketedBatches(tensors, np.arange(39) % 2, None, batch_size=8, n_buckets=3, seed=0)
+    values = keras.Input((None, 1), name="particles")
+    mask = keras.Input((None,), dtype="bool", name="particles_mask")
+    pooled = keras.layers.GlobalAveragePooling1D()(values, mask=mask)
+    model = keras.Model([values, mask], keras.layers.Dense(2, activation="softmax")(pooled))
+    model.compile("sgd", loss="sparse_categorical_crossentropy")
+    model.fit(batches.dataset(), shuffle=False, verbose=0)
+    assert np.isfinite(training.predict(model, tensors)).all()
+    held = weakref.ref(tensors)
+    del tensors, batches
+    gc.collect()
+    assert held() is None
 
 
 def test_training_leaves_the_random_numbers_of_the_script_alone(jets):

@@ -12,6 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,7 +164,9 @@ def read_steps(
     with _opened(table.file) as root, _threads() as threads:
         there = _branches(root[table.name])
         wanted = {name: there[name] for name in sorted(branches)}
-        baskets = Baskets(wanted, threads=threads, path=None if sources.is_remote(table.file) else table.file)
+        baskets = Baskets(
+            wanted, threads=threads, path=None if sources.is_remote(table.file) else str(Path(table.file).absolute())
+        )
         for (first, last), following in zip(steps, [*steps[1:], None], strict=True):
             baskets.request(first, last)
             joined = baskets.columns(first, last)

@@ -80,8 +80,10 @@ def ragged(array: Any) -> tuple[Any, Counts]:
     """
     if not isinstance(array, ak.Array):
         array = ak.Array(np.asarray(array))
-    if array.layout.is_option:
-        array = ak.fill_none(array, [], axis=0)
+    if array.layout.is_option:  # the one kind of option that ak.fill_none takes whatever is in it
+        array = ak.fill_none(ak.Array(array.layout.to_IndexedOptionArray64()), [], axis=0)
+    if array.layout.is_numpy:  # lists of one length
+        array = ak.Array(array.layout.to_RegularArray())
     layout = array.layout.to_ListOffsetArray64(True)
     offsets = np.asarray(layout.offsets)
     content = ak.Array(layout.content[: offsets[-1]])
@@ -146,8 +148,15 @@ def _wide(values: Any) -> Any:
 
 
 def _worked_out(formula: str, columns: Columns, n_rows: int) -> Values:
-    """Returns the value of a formula, (row,), worked out for some rows at a time: float64 need not leave the cache."""
+    """Returns the value of a formula, (row,), worked out for some rows at a time: float64 need not leave the cache.
+
+    Raises:
+        SchemaError: a branch has not as many rows.
+    """
     expression = compile_expression(formula)
+    for name in expression.names:
+        if len(columns[name]) != n_rows:
+            raise SchemaError(f"the formula {formula!r} is about {n_rows} rows; {name!r} has {len(columns[name])}.")
     used = [columns[name].dtype for name in expression.names if isinstance(columns[name], np.ndarray)]
     decimal = [dtype for dtype in used if dtype.kind == "f"]
     is_narrow = bool(decimal) and all(dtype.itemsize <= 4 for dtype in decimal)
@@ -301,7 +310,9 @@ def sum_records(records: Records) -> dict[str, Values]:
 def jets_from_rows(rows: Rows) -> ak.Array:
     """Returns the jets, (jet,) records; the records of each collection by falling pt."""
     contents = {
-        name: ak.contents.NumpyArray(np.ascontiguousarray(values)) if isinstance(values, np.ndarray) else values.layout
+        name: ak.contents.NumpyArray(np.ascontiguousarray(values))
+        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
+        else ak.to_layout(values)
         for name, values in rows.jets.items()
     }
     n_jets = len(next(iter(rows.collections.values())).counts)

@@ -163,7 +163,7 @@ def no_classes(model):
 
 
 def two_outputs(model):
-    name = model.graph.node[0].output[0]
+    name = model.graph.node[-2].output[0]
     model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
 
 

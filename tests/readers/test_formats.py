@@ -17,6 +17,7 @@ from tests.conftest import make_jets
 pytest.importorskip("h5py")
 pytest.importorskip("pyarrow")
 import h5py  # after it is known to be there
+import pyarrow.parquet
 
 N_SLOTS = 12
 
@@ -65,6 +66,13 @@ def write_rntuple(folder, content):
 def write_parquet(folder, content):
     path = folder / "jets.parquet"
     ak.to_parquet(ak.zip(content, depth_limit=1), path, row_group_size=7)
+    return path, "auto"
+
+
+def write_arrow_parquet(folder, content):
+    """As pyarrow and pandas write it: every list and number may be missing."""
+    path = folder / "jets.parquet"
+    pyarrow.parquet.write_table(ak.to_arrow_table(ak.zip(content, depth_limit=1), extensionarray=False), path)
     return path, "auto"
 
 
@@ -132,6 +140,7 @@ def _renamed(new):
 WRITERS = {
     "rntuple": write_rntuple,
     "parquet": write_parquet,
+    "parquet of pyarrow": write_arrow_parquet,
     "hdf5": write_hdf5,
     "hdf5-records": write_hdf5_records,
     "hdf5-columns": write_fixed_width_hdf5,

@@ -76,6 +76,16 @@ def test_a_glob_a_folder_and_a_list_mean_the_same(two_files, tmp_path):
         same(read_jets(source), expected)
 
 
+def test_the_working_directory_may_change_meanwhile(tmp_path, monkeypatch):
+    path = write(tmp_path / "jets.root", columns(40))
+    monkeypatch.chdir(tmp_path)
+    chunks = open_jets("jets.root").chunks(step=10)
+    found = [next(chunks).jets]
+    monkeypatch.chdir("/")
+    found += [chunk.jets for chunk in chunks]
+    same(ak.concatenate(found), read_jets(path))
+
+
 def test_chunks_say_where_they_come_from(two_files):
     chunks = list(open_jets(two_files).chunks(step=20))
     assert [(chunk.file, chunk.start, chunk.stop) for chunk in chunks] == [
