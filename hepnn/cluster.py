@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import os
 import re
 import secrets
 import signal
@@ -65,6 +66,7 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
         raise InputError(f"asked for {workers} workers; it takes at least 1.")
     with contextlib.ExitStack() as opened:
         if workers is not None:
+            opened.enter_context(_environment_kept())
             client = opened.enter_context(
                 distributed.LocalCluster(
                     n_workers=workers,
@@ -89,6 +91,21 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
         if workers is not None:
             client.run(_leave_interrupts_to_the_client)
         yield client
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Takes back what distributed tells its workers by the environment of this process, ``OMP_NUM_THREADS=1`` for one."""
+    names = ("PYTHONHASHSEED", *distributed.config["distributed"]["nanny"]["pre-spawn-environ"])
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -280,8 +280,10 @@ def test_a_scheduler_that_goes_away_is_named(files, tagger, tmp_path):
 
 @pytest.fixture(scope="module")
 def processes():
+    before = os.environ.get("OMP_NUM_THREADS")
     with cluster.connected(workers=2) as made:
         yield made
+    assert os.environ.get("OMP_NUM_THREADS") == before  # else this process would score with one thread from now on
 
 
 def slow(job, index):
