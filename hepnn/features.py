@@ -274,7 +274,7 @@ def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
     def possible(name: str) -> bool:
         try:
             for feature in resolve_features(name):
-                feature.formula(*next(_blocks(first, collection))[1])
+                feature.formula(*next(_blocks(first, flat_members(first, collection), what=collection))[1])
         except FeatureError:
             return False
         return True
@@ -283,10 +283,12 @@ def available(jets: ak.Array, collection: str = "particles") -> tuple[str, ...]:
         return tuple(name for name in AUTO_SETS if possible(name))
 
 
-def _blocks(jets: ak.Array, collection: str) -> Iterator[tuple[slice, tuple[Columns, Columns]]]:
+def _blocks(
+    jets: ak.Array, members: tuple[ak.Array, npt.NDArray[np.int64]], *, what: str
+) -> Iterator[tuple[slice, tuple[Columns, Columns]]]:
     """Yields blocks of records: which they are, their columns and those of their jets; one without records at least."""
-    records, counts = flat_members(jets, collection)
-    of_records, of_jets = columns_of(records, what=collection), columns_of(jets, what="jet")
+    records, counts = members
+    of_records, of_jets = columns_of(records, what=what), columns_of(jets, what="jet")
     ends = np.cumsum(counts)
     jet, first = 0, 0
     while True:
@@ -315,9 +317,12 @@ def evaluate_features(jets: ak.Array, features: Sequence[Feature], *, collection
         FeatureError: a field is missing, a formula returns the wrong length, or a value is NaN or infinite where the
             feature does not allow for it.
     """
-    n = len(jets) if collection is None else int(flat_members(jets, collection)[1].sum())
+    n = len(jets)
+    blocks: Iterable[tuple[slice, tuple[Any, ...]]] = [(slice(n), (jets,))]
+    if collection is not None:
+        members = flat_members(jets, collection)
+        n, blocks = len(members[0]), _blocks(jets, members, what=collection)
     values = np.empty((n, len(features)), np.float32)
-    blocks = [(slice(n), (jets,))] if collection is None else _blocks(jets, collection)
     are_finite = True
     with np.errstate(all="ignore"):  # what goes wrong is found, counted and named below
         for rows, arguments in blocks:

@@ -135,7 +135,10 @@ def _any_in(flags: Flags, offsets: npt.NDArray[np.int64]) -> Flags:
 
 def _numbers(records: ak.Array, name: str) -> Values:
     """The numbers of a field, NaN where they are missing."""
-    values = column_of(records, name)
+    return _filled(column_of(records, name))
+
+
+def _filled(values: Values) -> Values:
     return np.ma.filled(values.astype(np.result_type(values.dtype, np.float32), copy=False), np.nan)
 
 
@@ -172,7 +175,7 @@ def odd_in(jets: ak.Array) -> dict[str, int]:
 
 def _n_no_codes(records: ak.Array) -> int:
     pid = column_of(records, "pid")
-    codes = _numbers(records, "pid") if isinstance(pid, np.ma.MaskedArray) or pid.dtype.kind == "f" else np.zeros(0)
+    codes = _filled(pid) if isinstance(pid, np.ma.MaskedArray) or pid.dtype.kind == "f" else np.zeros(0)
     with np.errstate(invalid="ignore"):
         return int(np.count_nonzero(~(np.isfinite(codes) & (np.floor(codes) == codes))))
 

@@ -80,6 +80,8 @@ def test_lists_of_one_length_need_be_no_ragged_arrays(mine, columns):
 def test_a_branch_with_another_number_of_rows_is_an_error(mine, columns, n):
     with pytest.raises(SchemaError, match=rf"is about 3 rows; 'jetEta' has {n}\."):
         jets_from_columns({**columns, "jetEta": np.ones(n)}, mine)
+    with pytest.raises(SchemaError, match=rf"the formula 'jetPhi' is about 3 rows; 'jetPhi' has {n}\."):
+        jets_from_columns({**columns, "jetPhi": np.ones(n)}, mine)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

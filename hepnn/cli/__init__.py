@@ -7,6 +7,7 @@ code; nothing here loads TensorFlow before a command that needs it runs.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import gc
@@ -45,6 +46,9 @@ _INTERRUPTED, _TERMINATED = 130, 143
 
 def main() -> None:
     """Runs the command line and exits with its code."""
+    atexit.register(
+        gc.freeze
+    )  # what is alive then goes with the process: to look through it takes a quarter of a second
     usual = warnings.showwarning
 
     def show_ours_in_one_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -79,7 +83,6 @@ def main() -> None:
         )
     finally:
         warnings.showwarning = usual
-        gc.freeze()  # what is alive goes with the process: to look through it once more takes a quarter of a second
     sys.exit(code if isinstance(code, int) else 0)
 
 

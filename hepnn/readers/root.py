@@ -161,7 +161,7 @@ def read_steps(
     keep_freed_memory()
     end = table.n_entries if stop is None else min(stop, table.n_entries)
     steps = [(first, min(first + step, end)) for first in range(start, max(end, 1), step)]
-    with _opened(table.file) as root, _threads() as threads:
+    with _threads() as threads, _opened(table.file) as root:
         there = _branches(root[table.name])
         wanted = {name: there[name] for name in sorted(branches)}
         baskets = Baskets(

@@ -157,6 +157,8 @@ def _worked_out(formula: str, columns: Columns, n_rows: int) -> Values:
     for name in expression.names:
         if len(columns[name]) != n_rows:
             raise SchemaError(f"the formula {formula!r} is about {n_rows} rows; {name!r} has {len(columns[name])}.")
+    if expression.is_name:
+        return columns[next(iter(expression.names))]
     used = [columns[name].dtype for name in expression.names if isinstance(columns[name], np.ndarray)]
     decimal = [dtype for dtype in used if dtype.kind == "f"]
     is_narrow = bool(decimal) and all(dtype.itemsize <= 4 for dtype in decimal)
@@ -177,8 +179,7 @@ def _worked_out(formula: str, columns: Columns, n_rows: int) -> Values:
 
 
 def _value(field: Field, formula: str, columns: Columns, n_rows: int) -> Any:
-    expression = compile_expression(formula)
-    values = columns[next(iter(expression.names))] if expression.is_name else _worked_out(formula, columns, n_rows)
+    values = _worked_out(formula, columns, n_rows)
     if field.sentinel is not None:
         values = _blank(values, lambda numbers: numbers == numbers.dtype.type(field.sentinel))
     if field.missing is not None:
@@ -309,12 +310,7 @@ def sum_records(records: Records) -> dict[str, Values]:
 
 def jets_from_rows(rows: Rows) -> ak.Array:
     """Returns the jets, (jet,) records; the records of each collection by falling pt."""
-    contents = {
-        name: ak.contents.NumpyArray(np.ascontiguousarray(values))
-        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
-        else ak.to_layout(values)
-        for name, values in rows.jets.items()
-    }
+    contents = {name: ak.to_layout(values) for name, values in rows.jets.items()}
     n_jets = len(next(iter(rows.collections.values())).counts)
     for name, (fields, counts) in rows.collections.items():
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

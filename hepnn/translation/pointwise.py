@@ -136,14 +136,15 @@ def feature_scaling(graph: Graph, layer: Any, values: Value, mask: Value | None 
         np.asarray(part, np.float32) for part in (layer.center, layer.scale, layer.lower, layer.upper)
     ]
     center, scale, lower, upper = numbers
+    limits = (lower[0], upper[0]) if np.ptp(lower) == np.ptp(upper) == 0 else None  # of all features
     given = values
     if mask is not None:
         n_slots = graph.add("Shape", given, start=1, end=2, rank=1)
         center, scale, lower, upper = (graph.add("Tile", part, n_slots, rank=1) for part in numbers)
         values = graph.add("Flatten", given, axis=1, rank=2)
     scaled = graph.add("Mul", graph.add("Sub", values, center), scale)
-    if np.ptp(numbers[2]) == np.ptp(numbers[3]) == 0:
-        scaled = graph.add("Clip", scaled, numbers[2][0], numbers[3][0])  # in one pass
+    if limits is not None:
+        scaled = graph.add("Clip", scaled, *limits)  # in one pass
     else:
         scaled = graph.add("Min", graph.add("Max", scaled, lower), upper)
     if mask is None:

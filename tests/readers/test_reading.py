@@ -76,6 +76,12 @@ def test_a_glob_a_folder_and_a_list_mean_the_same(two_files, tmp_path):
         same(read_jets(source), expected)
 
 
+def test_a_number_of_threads_that_is_none_is_no_damage_of_the_file(two_files, monkeypatch):
+    monkeypatch.setenv("HEPNN_THREADS", "two")
+    with pytest.raises(InputError, match="asked for HEPNN_THREADS=two"):
+        read_jets(two_files)
+
+
 def test_the_working_directory_may_change_meanwhile(tmp_path, monkeypatch):
     path = write(tmp_path / "jets.root", columns(40))
     monkeypatch.chdir(tmp_path)
