@@ -13,7 +13,7 @@ import keras
 
 from hepnn.errors import InputError
 
-__all__ = ["AttentionPooling", "FeatureScaling", "KeepFirstSlot", "MaskedPooling"]
+__all__ = ["AttentionPooling", "FeatureScaling", "KeepFirstSlot", "MaskedPooling", "PointwiseConv1D"]
 
 Tensor = Any
 POOLINGS = ("mean", "max", "sum", "last")
@@ -80,6 +80,34 @@ class KeepFirstSlot(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_spec(self, mask: Tensor) -> Tensor:
         """Returns the description of the output: that of the input."""
         return keras.KerasTensor(mask.shape, dtype="bool")
+
+
+@keras.saving.register_keras_serializable("hepnn")
+class PointwiseConv1D(keras.layers.Conv1D):  # type: ignore[misc]
+    """`keras.layers.Conv1D` with a kernel of one particle, computed as a product of matrices: the same in less time.
+
+    Args:
+        filters: numbers a particle that come out.
+        kwargs: further ones of `keras.layers.Conv1D`.
+
+    Raises:
+        InputError: they ask for another kernel, steps, groups, another order of axes, or no bias.
+    """
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        super().__init__(filters, **{"kernel_size": 1, **kwargs})
+        plain = {"kernel_size": (1,), "strides": (1,), "groups": 1, "use_bias": True, "data_format": "channels_last"}
+        for name, value in plain.items():
+            if (found := getattr(self, name)) != value:
+                raise InputError(
+                    f"asked for a pointwise convolution with {name} {found}; it has {value}. Else take keras.layers.Conv1D."
+                )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Returns (jet, particle, filter) from (jet, particle, feature)."""
+        particles = keras.ops.reshape(inputs, (-1, inputs.shape[-1]))
+        outputs = self.activation(keras.ops.add(keras.ops.matmul(particles, self.kernel[0]), self.bias))
+        return keras.ops.reshape(outputs, (-1, keras.ops.shape(inputs)[1], self.filters))
 
 
 @keras.saving.register_keras_serializable("hepnn")

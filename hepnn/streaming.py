@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from hepnn.batches import BucketedBatches, signature_of
+from hepnn.batches import BucketedBatches, signature_of, streamed
 from hepnn.prefetch import prefetched
 from hepnn.tensors import Tensors
 
@@ -93,5 +93,4 @@ class StreamedBatches:
         first = self._read(self.windows()[0][:1])
         example = BucketedBatches(*first, seed=self.seed, **self._settings).batch(0)
         signature = signature_of(example, first.tensors.shapes)
-        dataset = tf.data.Dataset.from_generator(lambda: iter(self), output_signature=signature)
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+        return streamed(lambda: iter(self), signature, len(self))

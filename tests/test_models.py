@@ -287,6 +287,27 @@ def test_each_collection_can_have_its_own_encoder(jets):
     assert shapes["tracks_encoder_0/kernel"] == (1, 3, 5)
 
 
+def test_a_pointwise_convolution_is_keras_convolution():
+    particles = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+    pointwise = layers.PointwiseConv1D(6, activation="relu")
+    convolution = keras.layers.Conv1D(6, 1, activation="relu")
+    for layer in (convolution, pointwise):
+        layer.build(particles.shape)
+        layer.set_weights([convolution.kernel, np.arange(6.0)])
+    assert pointwise(particles).shape == (3, 5, 6)
+    np.testing.assert_allclose(pointwise(particles), convolution(particles), rtol=0, atol=1e-6)
+    assert layers.PointwiseConv1D.from_config(pointwise.get_config()).get_config() == pointwise.get_config()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"kernel_size": 3}, {"strides": 2}, {"groups": 2}, {"use_bias": False}, {"data_format": "channels_first"}],
+)
+def test_a_pointwise_convolution_is_nothing_else(settings):
+    with pytest.raises(InputError, match="Else take keras"):
+        layers.PointwiseConv1D(4, **settings)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hepnn import Tagger, training
-from hepnn.batches import BucketedBatches, bucket_lengths
+from hepnn.batches import BucketedBatches, SharedBatches, bucket_lengths, streamed
 from hepnn.clouds import Clouds, Sequences
 from hepnn.epoch_table import log_callbacks
 from hepnn.errors import TaggerError
@@ -78,6 +78,14 @@ def test_batches_of_any_length_reach_keras(batches):
     assert widths == {inputs["particles"].shape[1] for inputs, *_ in batches}
     assert batches.dataset().element_spec[0]["particles"].shape.as_list() == [None, None, 1]
     assert len(batches.dataset()) == len(batches) == len(list(batches))
+
+
+def test_no_epoch_waits_for_a_tuner(batches):
+    """TensorFlow's would look once more, in as long again as the epoch took."""
+    shared = SharedBatches(batches, rank=0, n_workers=2)
+    one_by_one = streamed(lambda: iter(batches), batches.dataset().element_spec, len(batches))
+    for dataset in (batches.dataset(), shared.dataset(), one_by_one):
+        assert dataset.options().autotune.enabled is False
 
 
 def test_bucket_lengths_hold_every_jet():

@@ -45,6 +45,7 @@ def joined(layer):
 CASES = {
     "dense": (chain(L.Dense(4, "relu"), L.Dense(3, use_bias=False)), FLAT),
     "dense-on-sequence": (chain(L.Dense(4, "tanh"), L.Dense(3, use_bias=False)), SEQUENCE),
+    "pointwise": (chain(layers.PointwiseConv1D(4, activation="relu"), layers.PointwiseConv1D(3)), SEQUENCE),
     **{f"activation-{name}": (chain(L.Dense(4), L.Activation(name)), FLAT) for name in ACTIVATIONS},
     "relu": (chain(L.ReLU(max_value=0.5), L.ReLU(negative_slope=0.1), L.ReLU()), FLAT),
     "relu-leaky-to-a-limit": (chain(L.ReLU(max_value=0.5, negative_slope=0.2)), FLAT),

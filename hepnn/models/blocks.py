@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from hepnn.errors import InputError
-from hepnn.layers import POOLINGS, AttentionPooling, MaskedPooling
+from hepnn.layers import POOLINGS, AttentionPooling, MaskedPooling, PointwiseConv1D
 
 __all__ = ["READOUTS", "encode", "head", "per_collection", "read_out"]
 
@@ -31,7 +31,7 @@ def per_collection(value: Any, name: str) -> Any:
 def encode(values: Any, *, widths: Sequence[int], activation: str, name: str) -> Any:
     """Returns each particle's encoding, (jet, particle, widths[-1]): one dense network for all, as 1×1 convolutions."""
     for layer, width in enumerate(widths):
-        values = keras.layers.Conv1D(width, 1, activation=activation, name=f"{name}_encoder_{layer}")(values)
+        values = PointwiseConv1D(width, activation=activation, name=f"{name}_encoder_{layer}")(values)
     return values
 
 

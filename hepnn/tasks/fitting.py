@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hepnn.batches import streamed, untuned
 from hepnn.tasks.task import Fit, Report
 from hepnn.training import CLIP_NORM, rising_then_falling
 
@@ -68,8 +69,7 @@ def fresh(
         for _ in range(steps):
             yield draw(batch_size, rng)
 
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+    return streamed(batches, signature, steps)
 
 
 def fit(
@@ -107,7 +107,7 @@ def fit(
         callbacks: more Keras callbacks.
     """
     name = name or model.name
-    dataset = data if isinstance(data, tf.data.Dataset) else _shuffled(data, batch_size)
+    dataset = data if isinstance(data, tf.data.Dataset) else _batches(data, batch_size, shuffled=True)
     schedule = rising_then_falling(learning_rate, steps=epochs * len(dataset), warmup=_WARMUP)
     model.compile(
         optimizer=keras.optimizers.Adam(schedule, global_clipnorm=CLIP_NORM),
@@ -121,7 +121,7 @@ def fit(
         dataset,
         shuffle=False,  # a dataset has an order of its own
         epochs=epochs,
-        validation_data=validation,
+        validation_data=None if validation is None else _batches(validation, batch_size, shuffled=False),
         callbacks=[epoch_reports(name, epochs=epochs, report=report), *callbacks],
         verbose=0,
     )
@@ -145,12 +145,17 @@ def epoch_reports(name: str, *, epochs: int, report: Report) -> keras.callbacks.
     return keras.callbacks.LambdaCallback(on_epoch_end=tell)
 
 
-def _shuffled(data: Any, batch_size: int) -> tf.data.Dataset:
-    """Returns batches of arrays in an order that is new in each epoch.
+def _batches(data: Any, batch_size: int, *, shuffled: bool) -> tf.data.Dataset:
+    """Returns batches of arrays, if asked for in an order that is new in each epoch.
 
     Keras's own shuffling of arrays gives the same order in every epoch once a seed is set (found with 3.15).
     """
     arrays = tf.nest.map_structure(tf.convert_to_tensor, data)
     n_samples = len(tf.nest.flatten(arrays)[0])
-    rows = tf.data.Dataset.range(n_samples).shuffle(n_samples, reshuffle_each_iteration=True).batch(batch_size)
-    return rows.map(lambda chosen: tf.nest.map_structure(lambda array: tf.gather(array, chosen), arrays)).prefetch(4)
+    rows = tf.data.Dataset.range(n_samples)
+    if shuffled:
+        rows = rows.shuffle(n_samples, reshuffle_each_iteration=True)
+    batches = rows.batch(batch_size).map(
+        lambda chosen: tf.nest.map_structure(lambda array: tf.gather(array, chosen), arrays)
+    )
+    return untuned(batches.prefetch(4))

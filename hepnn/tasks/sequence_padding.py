@@ -37,6 +37,7 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hepnn.batches import streamed
 from hepnn.plots import COLORS, styled
 from hepnn.roc import Measured
 from hepnn.tasks.fitting import fit, fresh, streams
@@ -184,8 +185,7 @@ def _stream(setting: Setting, rng: np.random.Generator, *, steps: int) -> tf.dat
             yield batch(BATCH_SIZE, rng, length=int(rng.integers(LENGTHS[0], LENGTHS[1] + 1)))
 
     signature = ({"values": tf.TensorSpec((BATCH_SIZE, None, 2))}, tf.TensorSpec((BATCH_SIZE,)))
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(4)
+    return streamed(batches, signature, steps)
 
 
 def predicted(

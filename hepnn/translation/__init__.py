@@ -46,6 +46,7 @@ TRANSLATORS: dict[str, Callable[..., Value]] = {
     "FeatureScaling": feature_scaling,
     "KeepFirstSlot": keep_first_slot,
     "MaskedPooling": masked_pooling,
+    "PointwiseConv1D": convolution,
     # of each value, or over the last axis
     "Activation": activation,
     "BatchNormalization": batch_normalization,

@@ -1,5 +1,7 @@
 """The network and the jets that training and scoring are measured with."""
 
+from functools import partial
+
 from hepnn.clouds import Collection, ParticleCloud
 from hepnn.features import resolve_features
 from hepnn.scaling import fixed_scaling
@@ -32,14 +34,17 @@ def keras_model(cell, n_classes=2):
 
 
 def plain_model(cell, n_classes=2):
-    """The same network with the same weights, and Keras' own recurrent layer in place of ours."""
+    """The same network with the same weights, and Keras' own layers in place of ours."""
     from unittest import mock
 
     import keras
 
-    from hepnn.models import recurrent
+    from hepnn.models import blocks, recurrent
 
-    with mock.patch.dict(recurrent._CELLS, {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}):
+    with (
+        mock.patch.dict(recurrent._CELLS, {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}),
+        mock.patch.object(blocks, "PointwiseConv1D", partial(keras.layers.Conv1D, kernel_size=1)),
+    ):
         return keras_model(cell, n_classes)
 
 
