@@ -67,7 +67,7 @@ def test_scoring_against_padded_predict_and_a_bare_product(clouds, cell, record)
     sizes = (32, 512)  # the default, and a large one: whichever suits Keras better counts
     by_keras = [lambda size=size: model.predict(padded, batch_size=size, verbose=0) for size in sizes]
     before = product_rate()
-    ours, *theirs = racing.in_turn(lambda: session.scores(clouds), *by_keras, repeats=3)
+    ours, *theirs = racing.in_turn(lambda: session.scores(clouds), *by_keras, repeats=5)
     for name, time in zip(("default batch", "batches of 512"), theirs, strict=True):
         record(
             racing.rates(f"scoring, {cell}", f"`keras.Model.predict`, {name}", N_JETS, ours, time, target=TARGETS[cell])
