@@ -79,12 +79,14 @@ def check_jets(jets: ak.Array) -> ak.Array:
     for name in JET_FIELDS:
         if name not in jets.fields:
             raise InputError(f"asked for the jet field {name!r}; found only {', '.join(jets.fields)}. Rename yours.")
+        _check_numbers(jets.layout[name], f"jet field {name!r}", depth=1)
     members = members_of(jets)
     for name in PARTICLE_FIELDS:
         if name not in jets[members].fields:
             raise InputError(
                 f"asked for the field {name!r} of {members}; found only {', '.join(jets[members].fields)}."
             )
+        _check_numbers(jets.layout[members][name], f"field {name!r} of {members}", depth=2)
     for what, records in (("jets", jets), *((name, jets[name]) for name in collections_of(jets))):
         # ak.is_none looks into records where they are not optional themselves
         if records.layout.is_option and (missing := ak.to_numpy(ak.is_none(records))).any():
@@ -93,6 +95,21 @@ def check_jets(jets: ak.Array) -> ak.Array:
                 f"{int(missing.argmax())}. Leave them out: jets[~ak.is_none(jets)] where you masked them."
             )
     return jets
+
+
+def _check_numbers(content: Any, what: str, *, depth: int) -> None:
+    """Refuses what is no number for each jet, or for each of its members: text, truth, time, complex numbers, lists."""
+    form = content.form  # of virtual arrays nothing is read
+    bottom, is_text = form, False
+    while hasattr(bottom, "content") and not bottom.is_record:
+        is_text |= bottom.parameter("__array__") in ("string", "bytestring")
+        bottom = bottom.content
+    is_number = bottom.is_unknown or (bottom.is_numpy and not is_text and np.dtype(bottom.primitive).kind in "iuf")
+    if form.purelist_depth != depth or not is_number:
+        raise InputError(
+            f"asked for the {what} as {'a list of numbers' if depth > 1 else 'one number'} a jet; found the type "
+            f"{form.type}. Give it in GeV or radians, as int or float."
+        )
 
 
 def members_of(jets: ak.Array) -> str:
@@ -148,16 +165,22 @@ def labels_of(jets: ak.Array, y: Any = None) -> npt.NDArray[Any]:
                 "or name the labels in the schema."
             )
         y = jets.label
+    missing = np.zeros(0, bool)
     if isinstance(y, ak.Array):
         missing = ak.to_numpy(ak.is_none(y))
-        if missing.any():
-            raise InputError(
-                f"asked for the jets' classes; {int(missing.sum())} of {len(y)} have none, first jet "
-                f"{int(missing.argmax())}. Select those with a label: jets[~ak.is_none(jets.label)], or with the selection "
-                "has_label where they are read."
-            )
         y = ak.to_numpy(ak.drop_none(y, axis=0))
     labels = np.asarray(y)
+    if labels.dtype.kind == "O":
+        missing = np.array([label is None or label != label for label in labels.ravel()], bool)
+        labels = labels if missing.any() else np.asarray(labels.tolist())  # names as names
+    elif labels.dtype.kind == "f" and not missing.any():
+        missing = np.isnan(labels)
+    if missing.any():
+        raise InputError(
+            f"asked for the jets' classes; {int(missing.sum())} of {len(missing)} have none, first jet "
+            f"{int(missing.argmax())}. Select those with a label: jets[~ak.is_none(jets.label)], or with the selection "
+            "has_label where they are read."
+        )
     if labels.shape != (len(jets),):
         raise InputError(f"asked for one class for each of {len(jets)} jets; found the shape {labels.shape}.")
     return labels

@@ -183,7 +183,7 @@ def write_onnx(
     Raises:
         TaggerError: not fitted, or the network cannot be written as ONNX; the message says why.
         OutputError: the file's name does not end in .onnx, a file exists and ``overwrite`` is not set, or cannot be
-            written.
+            written; or ``preprocess.json`` is that of another model.
     """
     target = Path(path)
     if target.suffix != ".onnx":
@@ -193,11 +193,19 @@ def write_onnx(
         raise TaggerError(f"asked to write the tagger's network as ONNX; {tagger.why_keras_}")
     if float_masks:
         content = _with_float_masks(content, inputs=tagger.inputs_)
-    about = json.dumps(preprocess(content, inputs=tagger.inputs_), indent=2) + "\n"
+    about = json.dumps({"model": target.name, **preprocess(content, inputs=tagger.inputs_)}, indent=2) + "\n"
     beside = target.with_name(PREPROCESS)
-    same = False
-    with contextlib.suppress(OSError, ValueError):
-        same = beside.read_text() == about  # from a run that did not come to its end
+    same, other = False, target.name
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        there = beside.read_text()
+        same, other = (
+            there == about,
+            json.loads(there).get("model", other),
+        )  # same: of a run that did not come to its end
+    if other != target.name and target.with_name(other).exists():
+        raise OutputError(
+            f"asked to write {target}; {beside} is about {other}, and would be about this model. Give each a folder of its own."
+        )
     with staged(target, overwrite=overwrite) as part:
         part.write_bytes(content)
         if part.read_bytes() != content:

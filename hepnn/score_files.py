@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from hepnn.errors import InputError, SourceError
+from hepnn.errors import InputError, OutputError, SourceError
 from hepnn.score_rows import ScoreRows
 from hepnn.staging import make_folder, refuse_existing
 from hepnn.writers import FORMATS, format_of, open_writer
@@ -55,12 +55,13 @@ class ScoreFiles(NamedTuple):
 
         Raises:
             InputError: two inputs would have the same.
-            OutputError: one exists, or is of no known format.
+            OutputError: one exists, is of no known format, or is itself read from.
         """
         files = list(files)
         if not self.is_folder:
             format_of(self.target, self.file_format)
             refuse_existing(self.target, overwrite=self.overwrite)
+            _refuse_input(self.target, files)
             return dict.fromkeys(files, self.target)
         suffix = FORMATS[self.file_format or "ttree"].suffix
         found: dict[Path, str] = {}
@@ -71,6 +72,7 @@ class ScoreFiles(NamedTuple):
                     f"asked for one output each in {self.target}; two inputs are called {Path(file).name}. Tag them apart."
                 )
             refuse_existing(path, overwrite=self.overwrite)
+            _refuse_input(path, files)
             found[path] = file
         return {file: path for path, file in found.items()}
 
@@ -102,3 +104,11 @@ class ScoreFiles(NamedTuple):
         if not done:
             raise SourceError(f"asked to write {self.target}; none of the {len(targets)} files could be read.")
         return done
+
+
+def _refuse_input(path: Path, files: Iterable[str]) -> None:
+    """Refuses to write scores over the jets they are of."""
+    if path.exists() and any(Path(file).exists() and path.samefile(file) for file in files):
+        raise OutputError(
+            f"asked to write scores to {path}, which is read from; its jets would be lost. Name another file."
+        )

@@ -27,6 +27,8 @@ Weights = npt.NDArray[np.float64] | None
 
 _LEAST_JETS_A_CLASS = 2
 """One to train on, one to validate with."""
+_SHOWN = 10
+"""Classes in a message."""
 
 
 def classes_of(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Integers]:
@@ -38,9 +40,10 @@ def classes_of(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Integers]:
     classes, targets = np.unique(labels, return_inverse=True)
     counts = np.bincount(targets)
     if len(classes) < 2 or counts.min() < _LEAST_JETS_A_CLASS:
-        found = ", ".join(f"{name}: {count}" for name, count in zip(classes, counts, strict=True))
+        found = ", ".join(f"{name}: {count}" for name, count in list(zip(classes, counts, strict=True))[:_SHOWN])
+        more = f" and {len(classes) - _SHOWN} others" if len(classes) > _SHOWN else ""
         raise InputError(
-            f"asked to tell classes apart; found {found or 'no jets'}. Training takes at least two classes with "
+            f"asked to tell classes apart; found {found or 'no jets'}{more}. Training takes at least two classes with "
             f"at least {_LEAST_JETS_A_CLASS} jets each."
         )
     return classes, targets
@@ -136,7 +139,7 @@ def check_validation(
     if not (found > 0).all():
         raise InputError(
             f"asked to choose the best epoch with {len(targets)} validation jets; the class "
-            f"{classes[int(np.argmin(found))]!r} has none, or no weight, among them. Give jets of every class."
+            f"{str(classes[int(np.argmin(found))])!r} has none, or no weight, among them. Give jets of every class."
         )
 
 

@@ -286,8 +286,8 @@ class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
         if logs and not math.isfinite(logs["loss"]):
             raise TaggerError(
-                f"the loss became {logs['loss']} in epoch {len(self.history.get('loss', []))}, by batch "
-                f"{min(batch, len(self.batches) - 1)}. "
+                f"the loss became {logs['loss']} in epoch {len(self.history.get('loss', [])) + 1}, by batch "
+                f"{min(batch + 1, len(self.batches))} of {len(self.batches)}. "
                 "Lower the learning rate, or look for extreme values in the features and weights."
             )
 

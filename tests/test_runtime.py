@@ -388,6 +388,17 @@ def test_exporting_does_not_replace_what_is_there(trained, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["preprocess.json", "tagger.onnx"]
 
 
+def test_what_a_model_is_to_be_fed_is_not_replaced_by_that_of_another(trained, tmp_path):
+    write_onnx(trained, tmp_path / "tagger.onnx")
+    before = (tmp_path / "preprocess.json").read_text()
+    with pytest.raises(OutputError, match=r"preprocess.json is about tagger.onnx.* a folder of its own"):
+        write_onnx(trained, tmp_path / "other.onnx", float_masks=True, overwrite=True)
+    assert (tmp_path / "preprocess.json").read_text() == before
+    assert not (tmp_path / "other.onnx").exists()
+    (tmp_path / "tagger.onnx").unlink()
+    write_onnx(trained, tmp_path / "other.onnx", overwrite=True)
+
+
 def test_threads_are_those_that_were_asked_for_or_that_may_be_used(monkeypatch):
     for name in ("HEPNN_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)

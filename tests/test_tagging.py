@@ -1,5 +1,6 @@
 """Tagging event files: scores nest and align like the events, whatever is selected, copied or written."""
 
+import shutil
 from pathlib import Path
 
 import awkward as ak
@@ -127,6 +128,18 @@ def test_a_bad_file_is_an_error_or_skipped_and_named(files, tagger, tmp_path):
     (done,) = tag(source, tagger, tmp_path / "scores.root")
     assert done.n_entries == 60
     assert [each.file for each in source.skipped] == [str(cut)]
+
+
+@pytest.mark.parametrize("name", ["events1.root", "link.root"])
+def test_scores_never_replace_the_jets_they_are_of(files, tagger, tmp_path, name):
+    jets = shutil.copy(files[0], tmp_path / "events1.root")
+    (tmp_path / "link.root").symlink_to(jets)
+    before = jets.read_bytes()
+    with pytest.raises(OutputError, match="which is read from; its jets would be lost"):
+        tag([jets, files[1]], tagger, tmp_path / name, overwrite=True)
+    with pytest.raises(OutputError, match="which is read from"):
+        tag([jets, files[1]], tagger, tmp_path / name, overwrite=True, part=(1, 2))
+    assert jets.read_bytes() == before
 
 
 def test_an_unknown_output_is_refused(files, tagger, tmp_path):

@@ -163,7 +163,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training(jets):
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(jets):
-    with pytest.raises(TaggerError, match=r"the loss became nan in epoch 0.* Lower the learning rate"):
+    with pytest.raises(TaggerError, match=r"the loss became nan in epoch 1.* Lower the learning rate"):
         Tagger(epochs=1, learning_rate=1e30, warmup=0.0, **SETTINGS).fit(jets)
 
 

@@ -171,7 +171,7 @@ def report_tagged(tagged: Sequence[Any], *, tree: str, as_json: bool) -> None:
         return
     for each in tagged:
         where = each.path if each.path.is_dir() else f"{each.path}:{tree}"
-        show(f"{where}: {each.n_jets} jets in {each.n_entries} entries, {', '.join(each.columns)}")
+        show(", ".join((f"{where}: {each.n_jets} jets in {each.n_entries} entries", *each.columns)))
 
 
 def report_skipped(skipped: Sequence[Any]) -> None:

@@ -174,9 +174,12 @@ def train(  # one argument an option
     """
     import awkward as ak
 
+    from hepnn.features import JET_FEATURES, PARTICLE_FEATURES, resolve_features
     from hepnn.flattening import flat_weights
     from hepnn.history import EPOCH_TABLE
+    from hepnn.models import check_model_name
     from hepnn.progress import epoch_lines, load_tensorflow, say
+    from hepnn.settings import check_settings
     from hepnn.shards import Shards
     from hepnn.staging import named, refuse_existing, remove_stale
     from hepnn.storage import check_target
@@ -195,25 +198,6 @@ def train(  # one argument an option
         )
     if logs is not None:
         refuse_existing(Path(logs) / EPOCH_TABLE, overwrite=overwrite or resume)
-    jets, schema, skipped = _jets(reading, max_jets=max_jets)
-    n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
-    held_out = None
-    if validation:
-        beside = reading._replace(files=validation).open(schema=schema)
-        held_out = beside.read()
-        skipped += beside.skipped
-    say(f"{n_jets} jets, schema {schema.name}")
-    weights: Any = weight
-    if weight is not None and not isinstance(jets, Shards):
-        if weight not in jets.fields:
-            raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
-        weights = ak.to_numpy(jets[weight])
-    if flatten is not None:
-        if isinstance(jets, Shards):
-            raise InputError(
-                "asked for --flatten on shards; give it where the jets are in memory, or weights as a field."
-            )
-        weights = flat_weights(jets, bins_of(flatten), sample_weight=weights)
     tagger = Tagger(
         model,
         model_options=dict(map(option_value, model_options)) or None,
@@ -235,8 +219,32 @@ def train(  # one argument an option
         freeze=freeze,
         distribute=distribute,
         mixed_precision=mixed_precision,
-        schema=schema,
     )
+    check_settings(tagger.get_params(deep=False))  # all that can be seen before files are read, which takes its time
+    check_model_name(model)
+    for each, known in ((tagger.features, PARTICLE_FEATURES), (tagger.jet_features, JET_FEATURES)):
+        if each != "auto":
+            resolve_features(each, known)
+    jets, schema, skipped = _jets(reading, max_jets=max_jets)
+    tagger.schema = schema
+    n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
+    held_out = None
+    if validation:
+        beside = reading._replace(files=validation).open(schema=schema)
+        held_out = beside.read()
+        skipped += beside.skipped
+    say(f"{n_jets} jets, schema {schema.name}")
+    weights: Any = weight
+    if weight is not None and not isinstance(jets, Shards):
+        if weight not in jets.fields:
+            raise InputError(f"asked for weights in the field {weight!r}; found only {', '.join(jets.fields)}.")
+        weights = ak.to_numpy(jets[weight])
+    if flatten is not None:
+        if isinstance(jets, Shards):
+            raise InputError(
+                "asked for --flatten on shards; give it where the jets are in memory, or weights as a field."
+            )
+        weights = flat_weights(jets, bins_of(flatten), sample_weight=weights)
     if writes and not resume:
         checkpoint.unlink(missing_ok=True)
     if worker is not None:
@@ -296,15 +304,22 @@ def train(  # one argument an option
 
 def _jets(reading: Reading, *, max_jets: int | None) -> tuple[Any, Any, list[Any]]:
     """The jets or shards to train on, their schema, and the files that were skipped."""
+    from hepnn.jets import labels_of
     from hepnn.shards import Shards, is_shards
 
     if not is_shards(reading.files):
         source = reading.open()
-        return source.read(max_jets=max_jets), source.schema, list(source.skipped)
+        jets = source.read(max_jets=max_jets)
+        if max_jets is not None and len(source.plan.tables) > 1 and len(set(labels_of(jets).tolist())) < 2:
+            raise InputError(
+                f"asked to train on the first {max_jets} jets of {len(source.plan.tables)} files; they are all of one class. "
+                "Leave --max-jets out, or give it more than the first file has."
+            )
+        return jets, source.schema, list(source.skipped)
     if any(each is not None for each in (reading.schema, reading.tree, reading.select, max_jets)):
         raise InputError(
-            f"asked to train on a part of the shards in {reading.files[0]}; they are taken whole. Give --schema, --tree and "
-            "--select to hepnn convert."
+            f"asked to train on a part of the shards in {reading.files[0]}; they are taken whole. Give --schema, --tree "
+            "and --select to hepnn convert, and leave --max-jets out."
         )
     shards = Shards.open(reading.files[0])
     return shards, shards.schema, []

@@ -25,7 +25,7 @@ from hepnn.errors import InputError, closest
 from hepnn.plugins import find_plugin, plugin_names
 from hepnn.tensors import TensorSpec
 
-__all__ = ["MODELS", "build_model", "resolve_model"]
+__all__ = ["MODELS", "build_model", "check_model_name", "resolve_model"]
 
 MODELS: dict[str, str] = {
     "gru": "hepnn.models.recurrent:gru",
@@ -51,15 +51,10 @@ def resolve_model(name: str | Callable[..., Any]) -> Callable[..., Any]:
     """
     if callable(name):
         return name
+    check_model_name(name)
     if name not in MODELS and (added := find_plugin("models", name)) is not None:
         return added
-    path = MODELS.get(name, name)
-    module, colon, function = path.partition(":")
-    if not colon:
-        raise InputError(
-            f"asked for the model {name!r}; closest: {closest(name, (*MODELS, *plugin_names('models')))}. "
-            "Your own goes by package.module:function, or as a Python function."
-        )
+    module, _, function = MODELS.get(name, name).partition(":")
     try:
         found = getattr(importlib.import_module(module), function, None)
     except ModuleNotFoundError as error:
@@ -69,6 +64,19 @@ def resolve_model(name: str | Callable[..., Any]) -> Callable[..., Any]:
     if not callable(found):
         raise InputError(f"asked for the model {name!r}; module {module!r} has no function {function!r}.")
     return found
+
+
+def check_model_name(name: str | Callable[..., Any]) -> None:
+    """Refuses a name that is none of a network, without importing any.
+
+    Raises:
+        InputError: it is neither one of hepnn's, nor of a plug-in, nor ``package.module:function``.
+    """
+    if not callable(name) and name not in MODELS and ":" not in name and name not in plugin_names("models"):
+        raise InputError(
+            f"asked for the model {name!r}; closest: {closest(name, (*MODELS, *plugin_names('models')))}. "
+            "Your own goes by package.module:function, or as a Python function."
+        )
 
 
 def build_model(

@@ -59,12 +59,14 @@ class JetFiles:
             max_jets: stop after so many jets; where an entry is an event, with the entry that has the last one.
 
         Raises:
-            InputError: an argument is negative.
+            InputError: an argument is too small.
             SourceError: a file turns out to be damaged, and is not to be skipped.
             SchemaError: the columns do not fit the schema.
         """
-        if step < 1 or (max_jets is not None and max_jets < 0):
-            raise InputError(f"asked for steps of {step} entries and at most {max_jets} jets; neither can be negative.")
+        if step < 1:
+            raise InputError(f"asked for steps of {step} entries; it takes at least 1.")
+        if max_jets is not None and max_jets < 0:
+            raise InputError(f"asked for at most {max_jets} jets; it takes 0 or more.")
         return chunks_of(
             self.plan,
             step=step,

@@ -89,7 +89,8 @@ def plan(
                 raise
             skipped.append(SkippedFile(location.file, str(error), 0))
     if made is None:
-        raise SourceError(f"asked to read {source}; every file was skipped. First: {skipped[0].reason}")
+        asked = ", ".join(map(str, source)) if isinstance(source, list | tuple) else source
+        raise SourceError(f"asked to read {asked}; every file was skipped. First: {skipped[0].reason}")
     return made
 
 
