@@ -15,6 +15,7 @@ import re
 import secrets
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from hepnn.errors import ClusterError, DependencyError, InputError
@@ -67,15 +68,16 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
     with contextlib.ExitStack() as opened:
         if workers is not None:
             opened.enter_context(_environment_kept())
-            client = opened.enter_context(
-                distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=None,  # ranges of entries bound it
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
+            with _interrupts_held_back():
+                client = opened.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        memory_limit=None,  # ranges of entries bound it
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs=logging.CRITICAL,
+                    )
                 )
-            )
         if isinstance(client, str) and not _ADDRESS.fullmatch(client):
             raise ClusterError(
                 f"asked for the Dask scheduler at {client!r}, which is no address. Its address looks like tcp://host:8786."
@@ -88,8 +90,6 @@ def connected(client: Any = None, *, workers: int | None = None) -> Iterator[Any
                 raise ClusterError(
                     f"asked for the Dask scheduler at {client}; {error}. Its address looks like tcp://host:8786."
                 ) from error
-        if workers is not None:
-            client.run(_leave_interrupts_to_the_client)
         yield client
 
 
@@ -109,6 +109,21 @@ def _environment_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Keeps Ctrl-C and SIGTERM until the end, and from the processes that start within, for good.
+
+    Terminals and batch systems send them to all processes; workers are ended by the one that started them, without a
+    traceback.
+    """
+    resource_tracker.ensure_running()  # to start it lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -116,11 +131,6 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _leave_interrupts_to_the_client() -> None:
-    """Ctrl-C reaches all processes of a terminal; workers are ended by the one that started them, without a traceback."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def compute(

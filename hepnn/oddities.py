@@ -39,6 +39,7 @@ evaluation: `odd_in`, `repeated_in`. A jet has a score that is NaN only where a 
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -192,9 +193,12 @@ def text_of_odd(odd: Mapping[str, int]) -> str:
 
 
 def warn_of_odd(odd: Mapping[str, int]) -> None:
-    """Says what was counted, as a `hepnn.errors.HepnnWarning`, if anything was."""
+    """Says what was counted, as a `hepnn.errors.HepnnWarning` at the line that called hepnn, if anything was."""
     if text := text_of_odd(odd):
-        warnings.warn(text, HepnnWarning, stacklevel=3)
+        frame, level = inspect.currentframe(), 1
+        while frame is not None and frame.f_globals.get("__name__", "").startswith("hepnn."):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(text, HepnnWarning, stacklevel=level)
 
 
 def fingerprints(jets: ak.Array) -> npt.NDArray[np.uint64]:

@@ -2,8 +2,8 @@
 
 Dynamic quantisation (Jacob et al. 2018, arXiv:1712.05877) keeps weights as 8-bit integers, takes what goes into each
 matrix product to 8 bits as it comes, and gives the product back as float32. The 8 bits span what comes of a whole batch,
-so that a score depends a little on the jets that are scored with it, by up to 0.005 (measured). How much faster that is, and what it costs
-in AUC, depends on the network and the processor: ``hepnn bench --precision int8`` measures both.
+so that a score depends a little on the jets that are scored with it, by up to 0.005 (measured). How much faster that is,
+and what it costs in AUC, depends on the network and the processor: ``hepnn bench --precision int8`` measures both.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ translation is scored by Keras, and a `HepnnWarning` says so.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +26,7 @@ from hepnn.errors import HepnnWarning, TaggerError
 from hepnn.features import Feature
 from hepnn.jets import as_jets, check_jets, nested_like
 from hepnn.models import build_model
+from hepnn.oddities import odd_in, warn_of_odd
 from hepnn.precision import check_precision
 from hepnn.prefetch import prefetched
 from hepnn.schema import Schema, load_schema
@@ -129,15 +131,25 @@ class TrainedTagger:
     def predict_proba(self, jets: ak.Array) -> npt.NDArray[np.float32]:
         """Returns the probability of each class, (jet, class), columns as in ``classes_``.
 
+        A `HepnnWarning` says so where jets look like those of no physics (`hepnn.oddities`).
+
         Raises:
             TaggerError: not fitted.
             InputError: the jets do not keep the contract.
             FeatureError: a feature cannot be worked out.
         """
         self._check_fitted()
-        jets = check_jets(as_jets(jets))
-        chunks = map(self.tensors, (jets[start : start + _CHUNK] for start in range(0, len(jets), _CHUNK)))
+        jets, odd = check_jets(as_jets(jets)), Counter[str]()
+
+        def made(start: int) -> Tensors:
+            chunk = jets[start : start + _CHUNK]
+            tensors = self.tensors(chunk)
+            odd.update(odd_in(chunk))
+            return tensors
+
+        chunks = map(made, range(0, len(jets), _CHUNK))
         parts = [self.scores(tensors) for tensors in (prefetched(chunks) if len(jets) > _CHUNK else chunks)]
+        warn_of_odd(odd)
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
 
     def records(self, probabilities: npt.NDArray[Any]) -> ak.Array:

@@ -83,6 +83,24 @@ def test_a_client_of_ones_own_stays_open_and_event_trees_of_scores_are_the_same(
     assert client.submit(lambda: 1).result() == 1
 
 
+@pytest.mark.parametrize(
+    ("sent", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_to_all_processes_ends_them_with_one_word(files, tagger, tmp_path, sent, code, said):
+    """As a terminal and a batch system send it, while the workers start."""
+    folder, output = tagger.save(tmp_path / "tagger"), tmp_path / "scores.root"
+    command = [sys.executable, "-m", "hepnn", "tag", *files, "--tagger", folder, "-o", output, "--workers", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not (tmp_path / "scores.root.parts").exists():
+            time.sleep(0.05)
+        time.sleep(0.7)
+        os.killpg(process.pid, sent)
+        written = process.communicate()[1]
+    assert process.returncode == code
+    assert "Traceback" not in written
+    assert written.splitlines()[-1] == said
+
+
 def test_an_address_and_a_folder_of_outputs(files, tagger, client, tmp_path):
     address = client.scheduler.address
     done = tag(files[:2], tagger, f"{tmp_path}/scores/", step=STEP, client=address)

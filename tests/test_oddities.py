@@ -225,6 +225,15 @@ def test_every_channel_of_images_and_every_feature_is_finite_for_what_is_odd():
         assert np.isfinite(evaluate_features(jets, list(JET_FEATURES.values()), collection=None)).all()
 
 
+def test_scores_of_jets_in_degrees_are_warned_of_where_they_are_asked_for(trained):
+    jets = jets_of()
+    jets = ak.with_field(jets, np.degrees(jets.phi), "phi")
+    for scores in (trained, trained.predict, trained.predict_proba):
+        with pytest.warns(HepnnWarning, match="degrees") as told:
+            scores(jets)
+        assert [each.filename for each in told] == [__file__]
+
+
 @pytest.mark.parametrize("turn", [2 * np.pi, -2 * np.pi, 200 * np.pi], ids=["once", "back", "often"])
 def test_azimuths_that_go_round_give_the_same_scores(turn, trained, image_tagger):
     jets = jets_of()

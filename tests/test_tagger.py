@@ -337,6 +337,7 @@ def test_masked_jets_are_refused(trained, others):
         trained(hidden)
 
 
+@pytest.mark.filterwarnings("ignore:there are odd jets")  # of less energy than momentum
 def test_the_hardest_reach_the_recurrent_layer_in_any_order(jets):
     options = {**SMALL, "max_steps": 3, "skip": ()}
     for descending in (True, False):
@@ -358,7 +359,7 @@ def test_validation_jets_can_come_with_classes_and_weights(jets, others):
     tagger = Tagger(**QUICK).fit(jets, y, validation=(others, y_others, np.ones(500)))
     expected = roc_auc_score(y_others, tagger.predict_proba(others)[:, 1])
     assert tagger.training_.history["val_auc"][-1] == pytest.approx(expected, abs=1e-6)
-    with pytest.raises(InputError, match=r"the class np.int64\(0\) has none, or no weight|the class 0 has none"):
+    with pytest.raises(InputError, match="the class '0' has none, or no weight"):
         Tagger(**QUICK).fit(jets, y, validation=(others, y_others, y_others))
 
 
