@@ -234,6 +234,7 @@ def test_scores_of_jets_in_degrees_are_warned_of_where_they_are_asked_for(traine
         assert [each.filename for each in told] == [__file__]
 
 
+@pytest.mark.filterwarnings("ignore:there are odd jets")  # above 2π
 @pytest.mark.parametrize("turn", [2 * np.pi, -2 * np.pi, 200 * np.pi], ids=["once", "back", "often"])
 def test_azimuths_that_go_round_give_the_same_scores(turn, trained, image_tagger):
     jets = jets_of()
