@@ -27,7 +27,8 @@ def default_threads() -> int:
         InputError: ``HEPNN_THREADS`` or ``OMP_NUM_THREADS`` is no whole number from 1 on.
     """
     for name in _VARIABLES:
-        if text := os.environ.get(name):
+        # OpenMP takes a number for each level of nesting; the first is that of the outermost
+        if text := os.environ.get(name, "").partition(",")[0].strip():
             if not text.isdecimal() or int(text) < 1:
                 raise InputError(f"asked for {name}={text}; it takes a whole number from 1 on.")
             return int(text)

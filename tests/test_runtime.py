@@ -403,8 +403,9 @@ def test_threads_are_those_that_were_asked_for_or_that_may_be_used(monkeypatch):
     for name in ("HEPNN_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     assert default_threads() >= 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert default_threads() == 3
+    for text in ("3", "3,2", " 3 "):
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert default_threads() == 3
     monkeypatch.setenv("HEPNN_THREADS", "1")
     assert default_threads() == 1
     monkeypatch.setenv("HEPNN_THREADS", "many")
