@@ -195,13 +195,10 @@ def write_onnx(
         content = _with_float_masks(content, inputs=tagger.inputs_)
     about = json.dumps({"model": target.name, **preprocess(content, inputs=tagger.inputs_)}, indent=2) + "\n"
     beside = target.with_name(PREPROCESS)
-    same, other = False, target.name
+    there, other = "", target.name
     with contextlib.suppress(OSError, ValueError, AttributeError):
         there = beside.read_text()
-        same, other = (
-            there == about,
-            json.loads(there).get("model", other),
-        )  # same: of a run that did not come to its end
+        other = json.loads(there).get("model", other)
     if other != target.name and target.with_name(other).exists():
         raise OutputError(
             f"asked to write {target}; {beside} is about {other}, and would be about this model. Give each a folder of its own."
@@ -210,7 +207,8 @@ def write_onnx(
         part.write_bytes(content)
         if part.read_bytes() != content:
             raise OutputError(f"asked to write {target}; what was read back is not what was written. Check the disk.")
-        with staged(beside, overwrite=overwrite or same) as part_beside:
+        # the same is of a run that did not come to its end
+        with staged(beside, overwrite=overwrite or there == about) as part_beside:
             part_beside.write_text(about)
     return target
 
