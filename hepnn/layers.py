@@ -107,7 +107,7 @@ class PointwiseConv1D(keras.layers.Conv1D):  # type: ignore[misc]
         """Returns (jet, particle, filter) from (jet, particle, feature)."""
         particles = keras.ops.reshape(inputs, (-1, inputs.shape[-1]))
         outputs = self.activation(keras.ops.add(keras.ops.matmul(particles, self.kernel[0]), self.bias))
-        return keras.ops.reshape(outputs, (-1, keras.ops.shape(inputs)[1], self.filters))
+        return keras.ops.reshape(outputs, (*keras.ops.shape(inputs)[:2], self.filters))
 
 
 @keras.saving.register_keras_serializable("hepnn")

@@ -295,6 +295,7 @@ def test_a_pointwise_convolution_is_keras_convolution():
         layer.build(particles.shape)
         layer.set_weights([convolution.kernel, np.arange(6.0)])
     assert pointwise(particles).shape == (3, 5, 6)
+    assert pointwise(particles[:, :0]).shape == (3, 0, 6)
     np.testing.assert_allclose(pointwise(particles), convolution(particles), rtol=0, atol=1e-6)
     assert layers.PointwiseConv1D.from_config(pointwise.get_config()).get_config() == pointwise.get_config()
 
