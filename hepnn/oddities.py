@@ -87,8 +87,8 @@ def check_momenta(jets: ak.Array) -> None:
             named = ", ".join(map(str, at[:_N_NAMED])) + ("…" if len(at) > _N_NAMED else "")
             raise InputError(
                 f"asked for {what} with a momentum; {field} is missing, infinite, too large{_or_not_positive(jets, field)} in "
-                f"{len(at)} of {len(jets)} jets: {named}. Leave them out with the selection is_sound, of arrays with "
-                "jets[hepnn.oddities.is_sound(jets)]; or give the field a value in the schema."
+                f"{len(at)} of {len(jets)} jets: {named}, counted from 0 among these. Leave them out with the selection "
+                "is_sound, of arrays with jets[hepnn.oddities.is_sound(jets)]; or give the field a value in the schema."
             )
 
 

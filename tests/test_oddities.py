@@ -171,7 +171,10 @@ def test_what_is_no_momentum_is_refused_by_whatever_looks_at_it(change, trained,
     jets = change(jets_of())
     assert np.flatnonzero(~is_sound(jets)).tolist() == [ODD]
     for use in (trained.predict_proba, image_tagger.predict_proba, pixelate, Tagger("deepsets").fit):
-        with pytest.raises(InputError, match=rf"is missing, infinite.* in 1 of 40 jets: {ODD}\. Leave them out with"):
+        with pytest.raises(
+            InputError,
+            match=rf"is missing, infinite.* in 1 of 40 jets: {ODD}, counted from 0 among these. Leave them out with",
+        ):
             use(jets)
     with pytest.raises(InputError, match="is missing, infinite"):
         BoostedTrees().fit(jets)
