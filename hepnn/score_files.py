@@ -61,7 +61,7 @@ class ScoreFiles(NamedTuple):
         if not self.is_folder:
             format_of(self.target, self.file_format)
             refuse_existing(self.target, overwrite=self.overwrite)
-            _refuse_input(self.target, files)
+            _refuse_inputs([self.target], files)
             return dict.fromkeys(files, self.target)
         suffix = FORMATS[self.file_format or "ttree"].suffix
         found: dict[Path, str] = {}
@@ -72,8 +72,8 @@ class ScoreFiles(NamedTuple):
                     f"asked for one output each in {self.target}; two inputs are called {Path(file).name}. Tag them apart."
                 )
             refuse_existing(path, overwrite=self.overwrite)
-            _refuse_input(path, files)
             found[path] = file
+        _refuse_inputs(found, files)
         return {file: path for path, file in found.items()}
 
     def write(
@@ -106,9 +106,17 @@ class ScoreFiles(NamedTuple):
         return done
 
 
-def _refuse_input(path: Path, files: Iterable[str]) -> None:
+def _refuse_inputs(paths: Iterable[Path], files: Iterable[str]) -> None:
     """Refuses to write scores over the jets they are of."""
-    if path.exists() and any(Path(file).exists() and path.samefile(file) for file in files):
-        raise OutputError(
-            f"asked to write scores to {path}, which is read from; its jets would be lost. Name another file."
-        )
+    inputs = {_identity(file) for file in map(Path, files) if file.exists()}
+    for path in paths:
+        if path.exists() and _identity(path) in inputs:
+            raise OutputError(
+                f"asked to write scores to {path}, which is read from; its jets would be lost. Name another file."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What two names of one file share."""
+    about = path.stat()
+    return about.st_dev, about.st_ino

@@ -71,10 +71,13 @@ def kept(tagger, folder):
     return about, (folder / "logs" / "epochs.csv").read_text()
 
 
-@pytest.mark.parametrize("kind", ["arrays", "shards"])
-def test_an_interrupted_training_ends_as_one_that_was_not(kind, few, shards, tmp_path):
+@pytest.mark.parametrize("kind", ["arrays", "shards", "shards, several steps a call"])
+def test_an_interrupted_training_ends_as_one_that_was_not(kind, few, shards, tmp_path, monkeypatch):
     jets = few if kind == "arrays" else shards
     settings = SETTINGS if kind == "arrays" else {**QUICK, "max_particles": 20}
+    if kind == "shards, several steps a call":
+        monkeypatch.setattr(training, "LONG", 1)
+        monkeypatch.setattr(training, "STEPS_A_CALL", 2)  # so that there is a call that ends with the batch 1
     checkpoint, logs = tmp_path / "state", tmp_path / "logs"
     first = [] if kind == "arrays" else [(0, 1)]  # one of each is enough, and a network of Keras takes its time
     for place in (*first, (1, 1), (1, None), None):  # in the first epoch, in another, between two, and to the end
@@ -97,34 +100,6 @@ def test_an_interrupted_training_ends_as_one_that_was_not(kind, few, shards, tmp
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     assert len({row["learning_rate"] for row in rows}) == 3
     assert [float(row["val_auc"]) for row in rows] == whole.training_.history["val_auc"]
-
-
-class Batches(keras.callbacks.Callback):
-    """Notes the numbers of the batches that a callback is told of."""
-
-    def __init__(self):
-        super().__init__()
-        self.told = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.told.append(batch)
-
-
-def test_a_long_training_takes_several_steps_a_call_and_ends_as_a_short_one(few, tmp_path, monkeypatch):
-    settings = {**QUICK, "batch_size": 32, "calibrate": False}
-    short = Tagger(**settings).fit(few)
-    monkeypatch.setattr(training, "LONG", 1)
-    monkeypatch.setattr(training, "STEPS_A_CALL", 3)
-    with pytest.raises(KeyboardInterrupt):
-        Tagger(**settings).fit(few, checkpoint=tmp_path / "state", callbacks=[StopAt(1, None)])
-    batches = Batches()
-    resumed = Tagger(**settings).fit(few, checkpoint=tmp_path / "state", callbacks=[batches])
-    long = Tagger(**settings).fit(few)
-    assert 0 < len(batches.told) < 4  # of eight
-    assert resumed.training_.history == long.training_.history
-    for path, value in short.weights_.items():
-        np.testing.assert_array_equal(resumed.weights_[path], long.weights_[path])
-        np.testing.assert_allclose(long.weights_[path], value, rtol=0, atol=1e-5)
 
 
 def test_early_stopping_counts_epochs_before_the_interruption(few, tmp_path):

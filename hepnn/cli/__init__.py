@@ -46,9 +46,8 @@ _INTERRUPTED, _TERMINATED = 130, 143
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    atexit.register(
-        gc.freeze
-    )  # what is alive then goes with the process: to look through it takes a quarter of a second
+    # what is alive at the end goes with the process: to look through it takes a quarter of a second
+    atexit.register(gc.freeze)
     usual = warnings.showwarning
 
     def show_ours_in_one_line(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -174,7 +174,7 @@ def train(  # one argument an option
     """
     import awkward as ak
 
-    from hepnn.features import JET_FEATURES, PARTICLE_FEATURES, resolve_features
+    from hepnn.features import JET_FEATURES, resolve_features
     from hepnn.flattening import flat_weights
     from hepnn.history import EPOCH_TABLE
     from hepnn.models import check_model_name
@@ -222,9 +222,9 @@ def train(  # one argument an option
     )
     check_settings(tagger.get_params(deep=False))  # all that can be seen before files are read, which takes its time
     check_model_name(model)
-    for each, known in ((tagger.features, PARTICLE_FEATURES), (tagger.jet_features, JET_FEATURES)):
-        if each != "auto":
-            resolve_features(each, known)
+    if tagger.features != "auto":
+        resolve_features(tagger.features)
+    resolve_features(tagger.jet_features, JET_FEATURES)
     jets, schema, skipped = _jets(reading, max_jets=max_jets)
     tagger.schema = schema
     n_jets = jets.n_jets if isinstance(jets, Shards) else len(jets)
